@@ -26,6 +26,10 @@ class Lines:
         Slots that are temporaries with the shape and dtype of the main array.
     masks : tuple of str
         Slots that are boolean temporaries with that shape.
+    setup : tuple of (str, str)
+        Further slots and the expressions that make them, over earlier slots and ``np``; evaluated
+        once, in order, when the arrays are planned: constants as 0-d arrays (which NumPy takes in
+        half the time of a Python number), temporaries of another shape.
 
     Examples
     --------
@@ -38,6 +42,7 @@ class Lines:
     text: str
     scratch: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
+    setup: tuple[tuple[str, str], ...] = ()
 
     def rename(self, names: Mapping[str, str]) -> list[str]:
         """Return the statements with each slot replaced by the name it stands for."""

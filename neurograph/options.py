@@ -1,0 +1,176 @@
+"""Options given by name, by value or as an object: checked once, kept as plain data.
+
+``Table`` is the common part of ``get_initializer``, ``get_loss``, ``get_optimizer`` and their like:
+a name, a name with arguments (``"huber(0.5)"``) or a saved configuration becomes an object.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from neurograph.errors import OptionError, unknown
+
+T = TypeVar("T")
+
+
+def number(
+    what: str,
+    value: object,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return `value` as a float, or refuse it.
+
+    Raises
+    ------
+    OptionError
+        The value is not a finite number, or lies outside the bounds.
+
+    Examples
+    --------
+    >>> number("momentum", 0.9, least=0, most=1)
+    0.9
+    >>> number("learning_rate", -1, least=0)
+    Traceback (most recent call last):
+    neurograph.errors.OptionError: learning_rate must be a number of at least 0, got -1
+    """
+    limits = [
+        f"{word} {bound:g}"
+        for word, bound in (
+            ("of at least", least),
+            ("above", above),
+            ("at most", most),
+            ("below", below),
+        )
+        if math.isfinite(bound)
+    ]
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf":
+        real, value = True, value.item()
+    found = float(value) if real else math.nan  # type: ignore[arg-type]
+    if not (math.isfinite(found) and least <= found <= most and above < found < below):
+        kind = "number " + " and ".join(limits) if limits else "finite number"
+        raise OptionError(f"{what} must be a {kind}, got {value!r}")
+    return found
+
+
+def whole(what: str, value: object, *, least: int = 0) -> int:
+    """Return `value` as an int of at least `least`, or raise an OptionError.
+
+    >>> whole("k", 5, least=1)
+    5
+    """
+    found = number(what, value, least=least)
+    if found != int(found):
+        raise OptionError(f"{what} must be a whole number, got {value!r}")
+    return int(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[T]):
+    """Names and what they make.
+
+    Parameters
+    ----------
+    kind : str
+        What the rows are, for messages: ``"loss"``.
+    rows : mapping of str to class
+        Every name, aliases too; the first name of a class is the one it is saved under. Names are
+        found in any spelling: ``"he_normal"``, ``"HeNormal"``.
+
+    Examples
+    --------
+    >>> table = Table("fraction", {"complex": complex})
+    >>> table.make("complex(1, imag=2)")
+    (1+2j)
+    """
+
+    kind: str
+    rows: Mapping[str, Callable[..., T]]
+
+    def make(self, spec: str | Mapping[str, Any]) -> T:
+        """Make the object that a name, a call in text or a saved configuration stands for.
+
+        Raises
+        ------
+        UnknownNameError
+            No row has that name.
+        OptionError
+            The arguments are not those of the row, or the text is not a name or a call.
+        """
+        if isinstance(spec, str):
+            name, positional, named = _read_call(self.kind, spec)
+        else:
+            named = dict(spec)
+            name, positional = str(named.pop("name", "")), []
+            if "function" in named:
+                raise OptionError(
+                    f"the {self.kind} {named['function']!r} is a function of your own, which no "
+                    f"file can hold; pass the function again"
+                )
+        found = {_spelled(each): row for each, row in self.rows.items()}.get(_spelled(name))
+        if found is None:
+            raise unknown(self.kind, name, self.rows)
+        try:
+            return found(*positional, **named)
+        except TypeError as error:
+            raise OptionError(f"{self.kind} {name!r} cannot be made: {error}") from error
+
+    def config(self, item: object) -> dict[str, Any]:
+        """Return a dataclass made by this table as plain data that ``make`` reads back."""
+        names = [name for name, row in self.rows.items() if row is type(item)]
+        options = {
+            each.name: _plain(getattr(item, each.name))
+            for each in fields(item)  # type: ignore[arg-type]
+            if each.init
+        }
+        return {"name": names[0] if names else type(item).__name__, **options}
+
+    def refuse(self, spec: object) -> OptionError:
+        """Return the error for something that is no name, configuration, class or object."""
+        return OptionError(
+            f"a {self.kind} is given by its name, as an object or as a function, got {spec!r}; "
+            f"names: {', '.join(self.rows)}"
+        )
+
+
+def _spelled(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _plain(value: object) -> Any:
+    if hasattr(value, "to_config"):
+        return value.to_config()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if callable(value):
+        return {"function": getattr(value, "__name__", type(value).__name__)}
+    return value
+
+
+def _read_call(kind: str, text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    if "(" not in text:
+        return text.strip(), [], {}
+    try:
+        if len(text) > 500:
+            raise ValueError("too long")
+        call = ast.parse(text.strip(), mode="eval").body
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            raise ValueError("not a call")
+        positional = [ast.literal_eval(each) for each in call.args]
+        named = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    except (ValueError, SyntaxError) as error:
+        raise OptionError(
+            f"{kind} {text!r} cannot be read: write a name, or a name with plain numbers such as "
+            f"'name(0.5, option=2)'"
+        ) from error
+    return call.func.id, positional, named
