@@ -1,5 +1,44 @@
-"""neurograph: neural networks as graphs of objects, trained at matrix speed."""
+"""neurograph: neural networks as graphs of objects, trained at matrix speed.
+
+Every public name can be had from here, ``import neurograph as ng``; each is imported when first
+used, so that ``import neurograph`` costs next to nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+_HOMES: dict[str, str] = {
+    "errors": "NeurographError GraphError ShapeError DataError OptionError UnknownNameError "
+    "FormatError MissingDependencyError CompileError",
+    "functions": "register_activation get_activation",
+    "parameter": "Parameter",
+    "graph.node": "Node InputNode ConstNode",
+    "graph.connection": "Connection",
+    "graph.connections": "Connections",
+    "graph.layer": "Layer",
+    "graph.network": "Network",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+_PACKAGES = ("datasets", "zoo")
+
+__all__ = [*_HOME, *_PACKAGES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name in _PACKAGES:
+        return import_module(f"neurograph.{name}")
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"neurograph has no {name!r}")
+    found = getattr(import_module(f"neurograph.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The object graph: nodes, connections, bundles, layers and networks."""

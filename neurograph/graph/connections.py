@@ -1,0 +1,202 @@
+"""Connections: collections of connections, and the bundles between two layers.
+
+A bundle has two forms. It enumerates, as edges (upstream index, downstream index, address), from
+which it makes explicit ``Connection`` objects when they are touched; and the compiler lowers its
+type to matrix form. Nothing here is proportional to the number of connections except an explicit
+loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurograph.errors import GraphError
+from neurograph.graph.connection import Connection
+from neurograph.parameter import Parameter
+
+if TYPE_CHECKING:
+    from neurograph.graph.layer import Layer
+
+Indices = NDArray[np.int64]
+NO_EDGES: Indices = np.empty(0, dtype=np.int64)
+
+
+class Connections(ABC):
+    """A collection of connections: its exact number, and the connections in a stated order."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Connection]: ...
+
+    def remove(self, connection: Connection) -> None:
+        """Take one connection out."""
+        raise GraphError(f"{connection.label}: remove it with connection.remove()")
+
+    def dump(self, limit: int = 100) -> str:
+        """Return one line a connection, the first ``limit`` of them."""
+        lines = [str(connection) for connection in islice(self, limit)]
+        if len(self) > limit:
+            lines.append(f"… {len(self) - limit:,} more")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.dump(20)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self):,}>"
+
+
+class Bundle(Connections):
+    """The connections from one layer to another, all with one delay.
+
+    Parameters
+    ----------
+    source, target : Layer
+        The bundle is appended to ``target.incoming``.
+    parameter : Parameter or None
+        Where the weights live; None means that every weight is the constant ``constant``.
+    delay : int
+        Steps of time.
+    """
+
+    constant = 1.0
+
+    def __init__(
+        self, source: Layer, target: Layer, parameter: Parameter | None, delay: int = 0
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.parameter = parameter
+        self.delay = delay
+        self._handles: WeakValueDictionary[tuple[int, int], Connection] = WeakValueDictionary()
+        target.incoming.append(self)
+
+    # to be given by each type -----------------------------------------------------------------
+
+    @abstractmethod
+    def into(self, down: int) -> tuple[Indices, Indices]:
+        """Return upstream indices and weight addresses of the connections into a node."""
+
+    @abstractmethod
+    def out_of(self, up: int) -> tuple[Indices, Indices]:
+        """Return downstream indices and weight addresses of the connections out of a node."""
+
+    def removed_into(self, down: int) -> int:
+        """Return how many connections into a node were removed."""
+        return 0
+
+    # what follows from them --------------------------------------------------------------------
+
+    def edges(self) -> tuple[Indices, Indices, Indices]:
+        """Return upstream indices, downstream indices and addresses of all, upstream-major."""
+        rows = [self.out_of(up) for up in range(self.source.size)]
+        counts = [len(down) for down, _ in rows]
+        ups = np.repeat(np.arange(self.source.size, dtype=np.int64), counts)
+        downs = np.concatenate([down for down, _ in rows] or [NO_EDGES])
+        addresses = np.concatenate([address for _, address in rows] or [NO_EDGES])
+        return ups, downs, addresses
+
+    def matrix(self) -> NDArray[np.float64]:
+        """Return the weights as a dense matrix, shape (source size, target size)."""
+        ups, downs, addresses = self.edges()
+        weights = np.zeros((self.source.size, self.target.size))
+        if self.parameter is None:
+            weights[ups, downs] = self.constant
+        else:
+            np.add.at(weights, (ups, downs), self.parameter.value.reshape(-1)[addresses])
+        return weights
+
+    def __len__(self) -> int:
+        return sum(len(self.out_of(up)[0]) for up in range(self.source.size))
+
+    def __iter__(self) -> Iterator[Connection]:
+        for up in range(self.source.size):
+            yield from self.connections_out_of(up)
+
+    def connections_into(self, down: int) -> list[Connection]:
+        """Return the connections into a node of the target, by upstream index."""
+        ups, addresses = self.into(down)
+        return [
+            self.connection(up, down, address)
+            for up, address in zip(ups.tolist(), addresses.tolist(), strict=True)
+        ]
+
+    def connections_out_of(self, up: int) -> list[Connection]:
+        """Return the connections out of a node of the source, by downstream index."""
+        downs, addresses = self.out_of(up)
+        return [
+            self.connection(up, down, address)
+            for down, address in zip(downs.tolist(), addresses.tolist(), strict=True)
+        ]
+
+    def connection(self, up: int, down: int, address: int) -> Connection:
+        """Return the one object for an edge, made when it is first asked for."""
+        handle = self._handles.get((up, down))
+        if handle is None:
+            handle = Connection.__new__(Connection)
+            handle.upstream_node = self.source.own_node(up)
+            handle.downstream_node = self.target.own_node(down)
+            handle.delay = self.delay
+            handle.partial = None
+            handle._bundle = self
+            handle._parameter = self.parameter
+            handle._index = address
+            handle._gradient = 0.0
+            handle._trainable = self.parameter is not None
+            handle._weight = self.constant
+            if self.parameter is not None:
+                self.parameter.value  # noqa: B018 (draws the initial weights, once)
+            self._handles[up, down] = handle
+        return handle
+
+    def remove(self, connection: Connection) -> None:
+        """Take one connection out; bundles that cannot, become an explicit table first."""
+        network = self.target.network
+        if network is None:
+            raise GraphError(f"{connection.label}: put the layer into a network before removing")
+        network.explode(self).remove(connection)
+
+    def moved(self, connection: Connection, up: int, down: int) -> None:
+        """Take over a handle of the bundle that this one replaces."""
+        connection._bundle = self
+        self._handles[up, down] = connection
+
+    def handles(self) -> list[tuple[tuple[int, int], Connection]]:
+        """Return the handles that are in use, with their (up, down)."""
+        return list(self._handles.items())
+
+    @property
+    def label(self) -> str:
+        """``source -> target``."""
+        late = f" [delay {self.delay}]" if self.delay else ""
+        return f"{self.source.name} -> {self.target.name}{late}"
+
+    def describe(self) -> dict[str, Any]:
+        """Return what, beside source, target, delay and parameter, rebuilds it (JSON values)."""
+        return {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label}, {len(self):,} connections>"
+
+
+class AllConnections(Connections):
+    """Several collections one after the other."""
+
+    def __init__(self, parts: Sequence[Connections]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def __iter__(self) -> Iterator[Connection]:
+        for part in self._parts:
+            yield from part

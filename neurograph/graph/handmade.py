@@ -1,0 +1,186 @@
+"""The hand-made nodes and connections of a network, and the table the compiler reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurograph.errors import GraphError
+from neurograph.graph.connection import Connection
+from neurograph.graph.connections import Connections
+from neurograph.graph.layer import Layer
+from neurograph.graph.node import InputNode, Node
+from neurograph.parameter import Parameter
+
+if TYPE_CHECKING:
+    from neurograph.graph.network import Network
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTable:
+    """All hand-made connections as arrays, ordered by (downstream, upstream, delay).
+
+    ``ups`` and ``downs`` are numbers of nodes in the network (layer offset plus index), ``owners``
+    are indices in ``parameters``, ``addresses`` flat indices in that parameter.
+    """
+
+    ups: Indices
+    downs: Indices
+    owners: Indices
+    addresses: Indices
+    delays: Indices
+    parameters: tuple[Parameter, ...]
+
+
+class HandMade(Connections):
+    """The hand-made part of a network: a group of nodes and the connections between any nodes.
+
+    Connections are ordered upstream node by upstream node. Their own weights live in one parameter,
+    in the order of the table.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.group = Layer((0,), kind="nodes", role="group")
+        self.anchors: dict[int, Node] = {}  # nodes of library layers with hand-made connections
+        self.weights: Parameter | None = None
+        self._table: EdgeTable | None = None
+        self._connections: list[Connection] = []
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The hand-made nodes, in order."""
+        assert self.group.members is not None
+        return self.group.members
+
+    def add_nodes(self, nodes: Iterable[Node]) -> None:
+        """Take nodes into the group, with their hand-made neighbours' lists as they are."""
+        for node in nodes:
+            if node._layer is not None and node._layer.network is not None:
+                raise GraphError(
+                    f"node {node.label!r} already belongs to network "
+                    f"{node._layer.network.name!r}; make new nodes for another network"
+                )
+            node._layer, node._index = self.group, len(self.nodes)
+            self.nodes.append(node)
+        self.group.size = len(self.nodes)
+        self.group.shape = (self.group.size,)
+        self.changed()
+
+    def anchor(self, node: Node) -> None:
+        """Keep a node of a library layer alive, since it has hand-made connections."""
+        if node._layer is not self.group:
+            self.anchors[id(node)] = node
+            node._wiring = None
+
+    def changed(self) -> None:
+        """Note that nodes or connections came or went."""
+        self._table = None
+        self.network.version.number += 1
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections in the order of the table."""
+        self.table()
+        return self._connections
+
+    def table(self) -> EdgeTable:
+        """Return the edge table; after a change, weights move to their new addresses first."""
+        if self._table is None:
+            self._table = self._settle()
+        return self._table
+
+    def _settle(self) -> EdgeTable:
+        owners_of = [*self.nodes, *self.anchors.values()]
+        found = list(chain.from_iterable(node._upstream for node in owners_of))
+        count = len(found)
+
+        def numbers(nodes: Iterator[Node]) -> Indices:
+            layers_offset = ((node._layer.offset + node._index) for node in nodes)  # type: ignore[union-attr]
+            return np.fromiter(layers_offset, dtype=np.int64, count=count)
+
+        ups = numbers(each.upstream_node for each in found)
+        downs = numbers(each.downstream_node for each in found)
+        delays = np.fromiter((each.delay for each in found), dtype=np.int64, count=count)
+        order = np.lexsort((delays, ups, downs))
+        connections = [found[k] for k in order.tolist()]
+        owners, parameters = self._settle_weights(connections)
+        addresses = np.fromiter((each._index for each in connections), dtype=np.int64, count=count)
+        self._connections = connections
+        return EdgeTable(
+            ups[order], downs[order], owners, addresses, delays[order], tuple(parameters)
+        )
+
+    def _settle_weights(self, connections: list[Connection]) -> tuple[Indices, list[Parameter]]:
+        shared: dict[int, int] = {}
+        parameters: list[Parameter] = []
+        owners = np.zeros(len(connections), dtype=np.int64)
+        own: list[Connection] = []
+        old = self.weights
+        for k, connection in enumerate(connections):
+            parameter = connection._parameter
+            if parameter is None or parameter is old:
+                own.append(connection)
+                continue
+            if id(parameter) not in shared:
+                shared[id(parameter)] = len(parameters)
+                parameters.append(parameter)
+            owners[k] = shared[id(parameter)] + 1
+        if not own:
+            self.weights = None
+            return owners - 1, parameters
+        dtype = np.float64 if old is None else old.value.dtype
+        values = np.fromiter((each.weight for each in own), dtype=dtype, count=len(own))
+        gradients = np.fromiter((each.gradient for each in own), dtype=dtype, count=len(own))
+        frozen = np.fromiter((not each.trainable for each in own), dtype=bool, count=len(own))
+        weights = Parameter(values, name="connections/weight")
+        weights._bind(values, gradients)
+        weights.version = self.network.version
+        weights.frozen = frozen if frozen.any() else None
+        if old is not None:
+            weights.regularizer = old.regularizer
+        for index, connection in enumerate(own):
+            connection._parameter, connection._index = weights, index
+        self.weights = weights
+        return owners, [weights, *parameters]
+
+    def __len__(self) -> int:
+        return len(self.table().ups)
+
+    def __iter__(self) -> Iterator[Connection]:
+        connections, table = self.connections, self.table()
+        for k in np.lexsort((table.delays, table.downs, table.ups)).tolist():
+            yield connections[k]
+
+
+def collect(seeds: Iterable[Node]) -> list[Node]:
+    """Return the hand-made nodes connected in any way to the given ones: inputs, then the rest.
+
+    Inputs keep the order in which they are given; other nodes come in the order they were made.
+    """
+    given = list(dict.fromkeys(seeds))
+    seen = {id(node): node for node in given}
+    stack = list(given)
+    while stack:
+        node = stack.pop()
+        for connection in node._upstream:
+            other = connection.upstream_node
+            if id(other) not in seen:
+                seen[id(other)] = other
+                stack.append(other)
+        for connection in node._downstream:
+            other = connection.downstream_node
+            if id(other) not in seen:
+                seen[id(other)] = other
+                stack.append(other)
+    inputs = [node for node in given if isinstance(node, InputNode)]
+    first = {id(node) for node in inputs}
+    rest = sorted((n for key, n in seen.items() if key not in first), key=lambda n: n.serial)
+    return inputs + rest

@@ -1,0 +1,306 @@
+"""Layer: a shaped block of like nodes, the bundles that feed it, and the arrays of its values."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from neurograph.errors import GraphError, ShapeError
+from neurograph.functions import Activation, get_aggregation
+from neurograph.graph.connection import Connection
+from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.layer_functions import LayerFunction, resolve_activation
+from neurograph.parameter import Parameter
+
+if TYPE_CHECKING:
+    from neurograph.graph.connections import Bundle
+    from neurograph.graph.network import Network
+
+_serial = itertools.count()
+_NODE_CLASSES: dict[str, type[Node]] = {"input": InputNode, "const": ConstNode}
+
+
+class _Zeros:
+    """Stands for an array of values before any run: everything reads 0."""
+
+    def __getitem__(self, index: int) -> float:
+        return 0.0
+
+
+ZEROS = _Zeros()
+
+
+class Layer:
+    """A block of nodes with one activation and one aggregation.
+
+    It serves as the symbolic tensor too: calling a recipe of ``neurograph.layers`` on a layer makes
+    the next layer. Values are kept node-major (index first, then the leading axes of the run), so
+    that ``layer.output_array()`` and ``node.output`` are views of one array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The nodes, without batch and time.
+    kind : str
+        The base of its name, ``"conv2d"``.
+    name : str, optional
+        Given by the network if absent: the kind, numbered.
+    activation : str, Activation or LayerFunction
+        ``"softmax"`` and normalisations act on the whole layer.
+    aggregation : str
+        sum, mean, max or product.
+    role : {"units", "input", "const", "noise", "group"}
+        A group holds hand-made nodes, each with an activation of its own.
+    sequence : bool
+        Whether its values have a time axis.
+    steps : int or None
+        The number of time steps, where it is fixed.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        kind: str = "layer",
+        name: str = "",
+        activation: str | Activation | LayerFunction | None = None,
+        aggregation: str = "sum",
+        role: str = "units",
+        sequence: bool = False,
+        steps: int | None = None,
+    ) -> None:
+        self.shape = tuple(int(each) for each in shape)
+        self.kind = kind
+        self.name = name
+        self.activation, self.function = resolve_activation(activation)
+        self.aggregation = get_aggregation(aggregation)
+        self.role = role
+        self.sequence = sequence
+        self.steps = steps
+        self.size = int(np.prod(self.shape, dtype=np.int64))
+        if self.size <= 0 and role != "group":
+            raise ShapeError(f"{name or kind}: a layer of shape {self.shape} has no nodes")
+        self.serial = next(_serial)
+        self.incoming: list[Bundle] = []
+        self.outgoing: list[Bundle] = []
+        self.parameters: dict[str, Parameter] = {}
+        self.parts: dict[str, Layer] = {}
+        self.root: Layer | None = None
+        self.const: Layer | None = None
+        self.initial: Any = None
+        self.config: dict[str, Any] = {}
+        self.network: Network | None = None
+        self.offset = 0
+        self.members: list[Node] | None = [] if role == "group" else None
+        self._handles: WeakValueDictionary[int, Node] = WeakValueDictionary()
+        self._net: Any = ZEROS
+        self._output: Any = ZEROS
+        self._delta: Any = ZEROS
+        self.timeline: Any = None
+
+    @classmethod
+    def of_loose_node(cls, node: Node) -> Layer:
+        """Make the one-element home of a hand-made node that no network has adopted."""
+        home = cls((1,), kind="node", role="group")
+        home.members = [node]
+        home.reset(())
+        return home
+
+    # nodes ------------------------------------------------------------------------------------
+
+    def own_node(self, index: int) -> Node:
+        """Return the node with a flat index, the same object every time."""
+        if self.members is not None:
+            return self.members[index]
+        node = self._handles.get(index)
+        if node is None:
+            node = _NODE_CLASSES.get(self.role, Node).of_layer(self, index)
+            self._handles[index] = node
+        return node
+
+    def __getitem__(self, index: int | tuple[int, ...]) -> Node:
+        """Return a node by flat index or by its coordinates."""
+        if isinstance(index, tuple):
+            if len(index) != len(self.shape):
+                raise ShapeError(
+                    f"layer {self.name!r}: {index} has {len(index)} coordinates, "
+                    f"its shape {self.shape} has {len(self.shape)}"
+                )
+            for each, size in zip(index, self.shape, strict=True):
+                if not -size <= each < size:
+                    raise IndexError(f"layer {self.name!r}: {index} is outside shape {self.shape}")
+            place = [each % size for each, size in zip(index, self.shape, strict=True)]
+            return self.own_node(int(np.ravel_multi_index(place, self.shape)))
+        if not -self.size <= index < self.size:
+            raise IndexError(f"layer {self.name!r}: node {index} of {self.size}")
+        return self.own_node(index % self.size)
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes by flat index; in the tutorial's networks the ConstNode is the last."""
+        return LayerNodes(self)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def node_label(self, index: int) -> str:
+        """Return how a node of this layer is called: ``dense[3]``, ``conv2d[3, 4, 0]``."""
+        name = self.name or self.kind
+        if self.role == "const":
+            return name
+        place = ", ".join(str(int(each)) for each in np.unravel_index(index, self.shape))
+        return f"{name}[{place}]"
+
+    def gate(self, name: str) -> Layer:
+        """Return a part of a composite layer: ``gate("forget")``, ``gate("cell")``.
+
+        Raises
+        ------
+        UnknownNameError
+            With the names of the parts.
+        """
+        from neurograph.errors import unknown
+
+        if name not in self.parts:
+            raise unknown(f"part of layer {self.name!r}", name, self.parts)
+        return self.parts[name]
+
+    # wiring -----------------------------------------------------------------------------------
+
+    def wiring(self, node: Node) -> tuple[Sequence[Connection], Sequence[Connection]]:
+        """Return the incoming and outgoing connections of one of its nodes."""
+        if not self.incoming and not self.outgoing:
+            return node._upstream, node._downstream
+        if node._wiring is None:
+            index = node._index
+            upstream = [each for b in self.incoming for each in b.connections_into(index)]
+            downstream = [each for b in self.outgoing for each in b.connections_out_of(index)]
+            node._wiring = (upstream + node._upstream, downstream + node._downstream)
+        wiring: tuple[list[Connection], list[Connection]] = node._wiring
+        return wiring
+
+    def rewire(self) -> None:
+        """Forget remembered wiring after a change of structure, here and in the sources."""
+        for layer in [self, *(bundle.source for bundle in self.incoming)]:
+            for node in list(layer._handles.values()) + (layer.members or []):
+                node._wiring = None
+        if self.network is not None:
+            self.network.version.number += 1
+
+    def change_activation(self, node: Node, activation: Activation) -> None:
+        """Note that one of its nodes got another activation (hand-made nodes only)."""
+        if self.role != "group":
+            raise GraphError(
+                f"{node.label}: a node of a library layer has its layer's activation; "
+                f"set layer.activation instead"
+            )
+        if self.network is not None:
+            self.network.version.number += 1
+
+    # values -----------------------------------------------------------------------------------
+
+    def reset(self, lead: tuple[int, ...]) -> None:
+        """Make zeroed arrays for a node-by-node run with these leading axes."""
+        self.timeline = None
+        if lead:
+            self._net, self._output, self._delta = np.zeros((3, self.size, *lead))
+        else:  # memoryviews give Python floats, several times faster than array elements
+            self._net, self._output, self._delta = (
+                memoryview(array("d", bytes(8 * self.size))) for _ in range(3)
+            )
+
+    def writable(self, store: str) -> Any:
+        """Return the store ``_net``, ``_output`` or ``_delta``, made if there was no run yet."""
+        if getattr(self, store) is ZEROS:
+            self.reset(())
+        return getattr(self, store)
+
+    def keep(self, what: str, values: Any) -> None:
+        """Take the values of a run: ``what`` is net, output or delta, (leading axes, shape)."""
+        lead = values.ndim - len(self.shape)
+        flat = values.reshape(*values.shape[:lead], self.size)
+        setattr(self, f"_{what}", np.moveaxis(flat, -1, 0))
+
+    def _array(self, store: Any) -> Any:
+        if store is ZEROS:
+            return np.zeros(self.shape)
+        values = np.moveaxis(np.asarray(store), 0, -1)
+        return values.reshape(*values.shape[:-1], *self.shape)
+
+    @property
+    def net(self) -> Any:
+        """The net inputs of the last run, shape (leading axes, shape)."""
+        return self._array(self._net)
+
+    @property
+    def output(self) -> Any:
+        """The outputs of the last run, shape (leading axes, shape)."""
+        return np.ones(self.shape) if self.role == "const" else self._array(self._output)
+
+    @property
+    def delta(self) -> Any:
+        """The deltas (-dE/d net) of the last backward run, shape (leading axes, shape)."""
+        return self._array(self._delta)
+
+    def set_output(self, values: Sequence[float]) -> None:
+        """Set the outputs of an input layer, one value a node."""
+        if len(values) != self.size:
+            raise ShapeError(
+                f"layer {self.name!r}: got {len(values)} values, it has {self.size} nodes"
+            )
+        for index, value in enumerate(values):
+            self.own_node(index).output = value
+
+    def calc_output(self) -> None:
+        """Calculate every node of the layer, one after the other."""
+        nodes = [self.own_node(index) for index in range(self.size)]
+        if self.function is None:
+            for node in nodes:
+                node.calc_output()
+            return
+        for node in nodes:
+            node.calc_net()
+        self.keep("output", self.function.forward(self.net))
+
+    def dump(self) -> str:
+        """Return one line a node."""
+        return "\n".join(str(node) for node in self.nodes)
+
+    @property
+    def activation_name(self) -> str:
+        """The name of the activation or whole-layer function."""
+        return self.function.name if self.function is not None else self.activation.name
+
+    def __str__(self) -> str:
+        how = "" if self.role in ("input", "const") else f", {self.activation_name}"
+        return f"{self.name or self.kind}: {self.role} of shape {self.shape}{how}"
+
+    def __repr__(self) -> str:
+        return f"<Layer {self.name or self.kind!r} {self.shape}>"
+
+
+class LayerNodes(Sequence[Node]):
+    """The nodes of a layer, made when touched."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+
+    def __len__(self) -> int:
+        return self._layer.size + (self._layer.const is not None)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        index = index + len(self) if index < 0 else index
+        if self._layer.const is not None and index == self._layer.size:
+            return self._layer.const.own_node(0)
+        return self._layer[index]
+
+    def __iter__(self) -> Iterator[Node]:
+        for index in range(len(self)):
+            yield self[index]

@@ -1,0 +1,547 @@
+"""Network: layers, bundles and hand-made nodes with named inputs and outputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurograph.errors import GraphError, OptionError, unknown
+from neurograph.graph.bundles import DenseConnections, TableConnections
+from neurograph.graph.connection import Connection
+from neurograph.graph.connections import AllConnections, Bundle, Connections
+from neurograph.graph.handmade import HandMade, collect
+from neurograph.graph.layer import Layer
+from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.graph.schedule import Arcs, Stage, schedule
+from neurograph.graph.tutorial import fully_connected
+from neurograph.graph.verbs import NetworkVerbs
+from neurograph.parameter import Parameter, Version
+
+Recipe = Callable[[Layer], Layer]
+_ARROW = re.compile(r"\s*->\s*")
+_DELAY = re.compile(r"\s*\[delay (-?\d+)\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of a network: a whole layer, or some hand-made nodes of the group."""
+
+    layer: Layer
+    indices: tuple[int, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample (one step of it, for a sequence)."""
+        return self.layer.shape if self.indices is None else (len(self.indices),)
+
+    @property
+    def name(self) -> str:
+        """The layer's name, or those of the nodes."""
+        if self.indices is None:
+            return self.layer.name
+        return ", ".join(self.layer.own_node(index).label for index in self.indices[:5])
+
+
+class Network(NetworkVerbs):
+    """A network of nodes and connections.
+
+    Parameters
+    ----------
+    layers : sequence, optional
+        Sizes (``[2, 3, 1]``: fully connected sigmoid layers), or an input layer and recipes of
+        ``neurograph.layers``, applied one after the other.
+    inputs, outputs : Layer, Node, or sequence of them
+        Instead: any graph, made by hand or by calling recipes. All that is connected belongs to it.
+    name : str
+    seed : int, numpy.random.Generator or None
+        For the initial weights.
+
+    Raises
+    ------
+    GraphError
+        For a cycle without delay, nodes of another network, a duplicate name, an output that no
+        input reaches.
+
+    Examples
+    --------
+    >>> net = Network([3, 4, 2])
+    >>> len(net.connections)
+    26
+    >>> print(net)
+    network: 3 -> 2, 2 layers with weights, 26 connections, 26 parameters
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Any] | None = None,
+        *,
+        inputs: Any = None,
+        outputs: Any = None,
+        name: str = "network",
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        self.name = name
+        self.version = Version()
+        self.generator = np.random.default_rng(seed)
+        self.handmade = HandMade(self)
+        self._models: dict[Any, Any] = {}
+        self._stages: tuple[int, list[Stage]] | None = None
+        self._named: dict[str, Node] = {}
+        self._node_names = Names()
+        inputs, outputs = _ends(layers, inputs, outputs)
+        self._gather(inputs, outputs)
+        self.inputs = self._ports(inputs)
+        self.outputs = self._ports(outputs)
+        self._name_all()
+        self._check_reach()
+
+    # building ---------------------------------------------------------------------------------
+
+    def _gather(self, inputs: list[Any], outputs: list[Any]) -> None:
+        ends = [*inputs, *outputs]
+        nodes = collect(end for end in ends if isinstance(end, Node))
+        loose = [node for node in nodes if node._layer is None or node._layer.kind == "node"]
+        wired = [node for node in nodes if node._layer is not None and node._layer.kind != "node"]
+        layers = _upstream_layers(
+            [end for end in ends if isinstance(end, Layer)] + [node.layer for node in wired]
+        )
+        foreign = next((layer for layer in layers if layer.network is not None), None)
+        if foreign is not None and foreign.network is not None:
+            raise GraphError(
+                f"layer {foreign.name!r} already belongs to network {foreign.network.name!r}; "
+                f"call the recipes again to make new layers"
+            )
+        self.handmade.add_nodes(loose)
+        self.layers: list[Layer] = layers
+        if loose:
+            self.layers.append(self.handmade.group)
+        offset = 0
+        for layer in self.layers:
+            layer.network = self
+            layer.offset = offset
+            offset += layer.size
+            for bundle in layer.incoming:
+                bundle.source.outgoing.append(bundle)
+        for node in wired:
+            self.handmade.anchor(node)
+        self._spread_time()
+
+    def _spread_time(self) -> None:
+        group = self.handmade.group
+        table = self.handmade.table()
+        if group.size and bool(table.delays.any()):
+            group.sequence = True
+
+    def _ports(self, ends: list[Any]) -> list[Port]:
+        ports: list[Port] = []
+        indices: list[int] = []
+        for end in ends:
+            if isinstance(end, Layer):
+                ports.append(Port(end))
+            elif end._layer is not self.handmade.group:
+                raise GraphError(
+                    f"{end.label}: a node of a library layer cannot be an input or output alone; "
+                    f"give its layer"
+                )
+            else:
+                indices.append(end._index)
+        if indices:
+            ports.append(Port(self.handmade.group, tuple(indices)))
+        return ports
+
+    def _name_all(self) -> None:
+        taken: set[str] = set()
+        names = Names()
+        for layer in self.layers:
+            if layer.root is not None and not layer.name:
+                continue
+            layer.name = layer.name or names.free(layer.kind, taken)
+            if layer.name in taken:
+                raise GraphError(f"two layers are called {layer.name!r}; give one another name")
+            taken.add(layer.name)
+        for layer in self.layers:
+            if not layer.name and layer.root is not None:
+                part = next((k for k, v in layer.root.parts.items() if v is layer), layer.kind)
+                layer.name = names.free(f"{layer.root.name}/{part}", taken)
+                taken.add(layer.name)
+        self._name_nodes(self.handmade.nodes)
+        unnamed: list[Parameter] = []
+        for name, parameter in self.parameters.items():
+            parameter.name, parameter.version = name, self.version
+            unnamed.append(parameter)
+        for parameter, generator in zip(unnamed, self.generator.spawn(len(unnamed)), strict=True):
+            if parameter.generator is None:
+                parameter.generator = generator
+
+    def _name_nodes(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            if node.name:
+                if node.name in self._named:
+                    raise GraphError(f"two nodes are called {node.name!r}; give one another name")
+                self._named[node.name] = node
+        for node in nodes:
+            if not node.name:
+                kind = {InputNode: "in", ConstNode: "const"}.get(type(node), "node")
+                node.name = self._node_names.free(kind, self._named)
+                self._named[node.name] = node
+
+    def _check_reach(self) -> None:
+        stages = self.stages()
+        reached = np.zeros(self.unit_count, dtype=bool)
+        for port in self.inputs:
+            reached[self._units(port)] = True
+        arcs, _ = self.arcs()
+        order = np.empty(self.unit_count, dtype=np.int64)
+        order[np.concatenate([stage.units for stage in stages])] = np.arange(self.unit_count)
+        for _ in range(self.unit_count):
+            fresh = arcs.targets[reached[arcs.sources] & ~reached[arcs.targets]]
+            if not len(fresh):
+                break
+            reached[fresh] = True
+        for port in self.outputs:
+            missed = [unit for unit in self._units(port) if not reached[unit]]
+            if missed:
+                raise GraphError(
+                    f"network {self.name!r}: no input reaches output "
+                    f"{self.unit_label(missed[0])!r}; connect it, or take it out of the outputs"
+                )
+
+    # structure --------------------------------------------------------------------------------
+
+    @property
+    def unit_count(self) -> int:
+        """The number of units that the schedule orders: library layers and hand-made nodes."""
+        return len(self._library) + len(self.handmade.nodes)
+
+    @property
+    def _library(self) -> list[Layer]:
+        return self.layers[:-1] if self.handmade.nodes else self.layers
+
+    def _units(self, port: Port) -> list[int]:
+        if port.indices is None:
+            return [self.layers.index(port.layer)]
+        return [len(self._library) + index for index in port.indices]
+
+    def unit_label(self, unit: int) -> str:
+        """Return the name of a unit."""
+        library = self._library
+        if unit < len(library):
+            return library[unit].name or library[unit].kind
+        return self.handmade.nodes[unit - len(library)].label
+
+    def arcs(self) -> tuple[Arcs, int]:
+        """Return the arcs between units, and the number of units."""
+        library, table = self._library, self.handmade.table()
+        number = {id(layer): k for k, layer in enumerate(library)}
+        rows = [
+            (number[id(b.source)], number[id(b.target)], b.delay)
+            for layer in library
+            for b in layer.incoming
+        ]
+        rows += [
+            (number[id(layer.initial)], number[id(layer)], 0)
+            for layer in library
+            if isinstance(layer.initial, Layer)
+        ]
+        whole = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        unit_of = (
+            np.concatenate(
+                [np.full(layer.size, k, dtype=np.int64) for k, layer in enumerate(library)]
+                + [len(library) + np.arange(len(self.handmade.nodes))]
+            )
+            if len(table.ups)
+            else np.empty(0, dtype=np.int64)
+        )
+        return (
+            Arcs(
+                np.concatenate([whole[:, 0], unit_of[table.ups]]),
+                np.concatenate([whole[:, 1], unit_of[table.downs]]),
+                np.concatenate([whole[:, 2], table.delays]),
+            ),
+            self.unit_count,
+        )
+
+    def stages(self) -> list[Stage]:
+        """Return the order of calculation; raises GraphError for a cycle without delay."""
+        if self._stages is None or self._stages[0] != self.version.number:
+            self.handmade.table()
+            found = schedule(self)
+            self._spread_time()
+            self._stages = (self.version.number, found)
+        return self._stages[1]
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """The bundles between layers, in order of their targets."""
+        return [bundle for layer in self.layers for bundle in layer.incoming]
+
+    @property
+    def connections(self) -> Connections:
+        """All connections: bundle by bundle, the hand-made ones last."""
+        return AllConnections([*self.bundles, self.handmade])
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters by name, in order: ``"conv2d/kernel"``, ``"conv2d/bias"``, …."""
+        found: dict[str, Parameter] = {}
+        seen: set[int] = set()
+        for layer in self.layers:
+            for local, parameter in layer.parameters.items():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    owner = layer.root or layer
+                    found[f"{owner.name}/{local}"] = parameter
+        taken = set(found)
+        for parameter in self.handmade.table().parameters:
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                name = Names().free(parameter.name or "parameter", taken)
+                taken.add(name)
+                found[name] = parameter
+        return found
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether any value has a time axis."""
+        return any(layer.sequence for layer in self.layers)
+
+    # finding ----------------------------------------------------------------------------------
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer with a name, or raise UnknownNameError with the nearest match."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown(f"layer of network {self.name!r}", name, [each.name for each in self.layers])
+
+    def node(self, name: str) -> Node:
+        """Return a node by name (``"h"``) or by layer and place (``"conv2d[3, 4, 0]"``)."""
+        found = self._named.get(name)
+        if found is not None:
+            return found
+        match = re.fullmatch(r"(.+)\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]", name)
+        if match:
+            place = tuple(int(each) for each in match[2].split(","))
+            layer = self.layer(match[1])
+            return layer[place if len(place) > 1 else place[0]]
+        for layer in self.layers:
+            if layer.role == "const" and layer.name == name:
+                return layer[0]
+        match = re.fullmatch(r"\((\d+)-(\d+)\)", name)
+        if match and self.layers[0].kind == "layer":
+            return self.layer(f"layer_{match[1]}").nodes[int(match[2])]
+        names = [*self._named, *(f"{layer.name}[0]" for layer in self._library)]
+        raise unknown(f"node of network {self.name!r}", name, names)
+
+    def find(self, label: str) -> Connection:
+        """Return the connection ``"h->y"`` (``"h->h [delay 1]"`` where there are several).
+
+        Raises
+        ------
+        UnknownNameError
+            If a node is not known, or the two are not connected.
+        """
+        late = _DELAY.search(label)
+        parts = _ARROW.split(_DELAY.sub("", label).strip())
+        if len(parts) != 2:
+            raise OptionError(f"find({label!r}): write two nodes with an arrow, as in 'h->y'")
+        up, down = self.node(parts[0]), self.node(parts[1])
+        found = [each for each in down.upstream if each.upstream_node is up]
+        if late:
+            found = [each for each in found if each.delay == int(late[1])]
+        if not found:
+            known = [each.label for each in [*down.upstream][:20]]
+            raise unknown(f"connection of network {self.name!r}", label, known)
+        return found[0]
+
+    # editing ----------------------------------------------------------------------------------
+
+    def adopt(self, connection: Connection) -> None:
+        """Take in a hand-made connection of which at least one end belongs to this network."""
+        ends = (connection.upstream_node, connection.downstream_node)
+        new = [n for n in collect(ends) if n._layer is None or n._layer.kind == "node"]
+        if new and not self.handmade.nodes:
+            self.handmade.group.network = self
+            self.handmade.group.name = Names().free("nodes", {each.name for each in self.layers})
+            self.handmade.group.offset = sum(layer.size for layer in self.layers)
+            self.layers.append(self.handmade.group)
+        self.handmade.add_nodes(new)
+        for node in ends:
+            self.handmade.anchor(node)
+        self._name_nodes(new)
+        self.handmade.changed()
+
+    def connect(
+        self,
+        upstream: str | Node,
+        downstream: str | Node,
+        weight: float | None = None,
+        *,
+        parameter: Parameter | None = None,
+        delay: int = 0,
+        trainable: bool = True,
+    ) -> Connection:
+        """Add a connection between two nodes, given as objects or names.
+
+        Raises
+        ------
+        GraphError
+            If it would close a cycle without delay; the network is then as before.
+        """
+        up = self.node(upstream) if isinstance(upstream, str) else upstream
+        down = self.node(downstream) if isinstance(downstream, str) else downstream
+        connection = Connection(
+            up, down, weight, parameter=parameter, delay=delay, trainable=trainable
+        )
+        try:
+            self.stages()
+        except GraphError:
+            connection.remove()
+            raise
+        return connection
+
+    def prune(self, threshold: float) -> int:
+        """Remove every trainable-weight connection with ``abs(weight) < threshold``.
+
+        Biases stay. Shared weights (convolutions) are left alone. Returns how many were removed.
+        """
+        if not threshold >= 0:
+            raise OptionError(f"prune({threshold}): the threshold must be 0 or more")
+        removed = 0
+        for bundle in self.bundles:
+            removed += _prune_bundle(bundle, threshold)
+        weak = [
+            each
+            for each in self.handmade.connections
+            if abs(each.weight) < threshold
+            and each._parameter is self.handmade.weights
+            and not isinstance(each.upstream_node, ConstNode)
+        ]
+        for connection in weak:
+            connection.remove()
+        return removed + len(weak)
+
+    def explode(self, bundle: Bundle) -> TableConnections:
+        """Replace a patterned bundle by an explicit table of the same connections."""
+        ups, downs, addresses = bundle.edges()
+        target = bundle.target
+        place = target.incoming.index(bundle)
+        if bundle.parameter is None and bundle.constant != 1.0:
+            raise GraphError(f"{bundle.label}: its connections cannot be removed one by one")
+        table = TableConnections(
+            bundle.source, target, bundle.parameter, ups, downs, addresses, bundle.delay
+        )
+        target.incoming.pop()
+        target.incoming[place] = table
+        outgoing = bundle.source.outgoing
+        outgoing[outgoing.index(bundle)] = table
+        for (up, down), connection in bundle.handles():
+            table.moved(connection, up, down)
+        target.rewire()
+        return table
+
+    def __str__(self) -> str:
+        ends = [
+            " + ".join("x".join(map(str, port.shape)) for port in ports)
+            for ports in (self.inputs, self.outputs)
+        ]
+        weighted = sum(1 for layer in self.layers if layer.parameters)
+        parameters = sum(parameter.size for parameter in self.parameters.values())
+        layers = f"{weighted} layers with weights, " if weighted else ""
+        made = len(self.handmade.nodes)
+        nodes = f"{made:,} hand-made nodes, " if made else ""
+        return (
+            f"{self.name}: {ends[0]} -> {ends[1]}, {layers}{nodes}"
+            f"{len(self.connections):,} connections, {parameters:,} parameters"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Network {self}>"
+
+
+def _ends(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[list[Any], list[Any]]:
+    if layers is None:
+        if inputs is None or outputs is None:
+            raise OptionError("Network: give a list of layers, or both inputs= and outputs=")
+        return _as_list(inputs), _as_list(outputs)
+    if inputs is not None or outputs is not None:
+        raise OptionError("Network: give a list of layers, or inputs= and outputs=, not both")
+    if not len(layers):
+        raise OptionError("Network([]): give layer sizes, or ng.Input(…) and layers")
+    if all(isinstance(each, (int, np.integer)) for each in layers):
+        built = fully_connected([int(each) for each in layers])
+        return [built[0]], [built[-1]]
+    first = layers[0]
+    if not isinstance(first, Layer):
+        raise GraphError(
+            f"Network: the first of the layers is {first!r}; start with ng.Input(shape)"
+        )
+    last: Any = first
+    for recipe in layers[1:]:
+        if not callable(recipe):
+            raise GraphError(f"Network: {recipe!r} is not a layer of neurograph")
+        last = recipe(last)
+    return [first], _as_list(last)
+
+
+def _as_list(ends: Any) -> list[Any]:
+    return list(ends) if isinstance(ends, (list, tuple)) else [ends]
+
+
+def _upstream_layers(ends: list[Layer]) -> list[Layer]:
+    """Return the layers that the given ones need, in the order they were made."""
+    seen = {id(layer): layer for layer in ends}
+    stack = list(seen.values())
+    while stack:
+        layer = stack.pop()
+        needed = [bundle.source for bundle in layer.incoming]
+        needed += [each for each in (layer.const, layer.initial) if isinstance(each, Layer)]
+        needed += layer.parts.values()
+        if layer.root is not None:
+            needed.append(layer.root)
+        for other in needed:
+            if id(other) not in seen:
+                seen[id(other)] = other
+                stack.append(other)
+    return sorted(seen.values(), key=lambda layer: layer.serial)
+
+
+class Names:
+    """Gives out free names: the base, then ``base_1``, ``base_2``, …, each in constant time."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def free(self, base: str, taken: Container[str]) -> str:
+        """Return the first numbered form of ``base`` that is not taken."""
+        number = self._next.get(base, 0)
+        name = f"{base}_{number}" if number else base
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        self._next[base] = number
+        return name
+
+
+def _prune_bundle(bundle: Bundle, threshold: float) -> int:
+    parameter = bundle.parameter
+    if isinstance(bundle, DenseConnections) and bundle.positions == 1 and parameter is not None:
+        units = slice(bundle.first_column, bundle.first_column + bundle.units)
+        weak = np.abs(parameter.value[:, units]) < threshold
+        if bundle.mask is not None:
+            weak &= ~bundle.mask
+        if weak.any():
+            if bundle.target.aggregation != "sum":
+                raise GraphError(f"{bundle.label}: prune works on layers that take the sum")
+            bundle.remove_where(*np.nonzero(weak))
+        return int(weak.sum())
+    if isinstance(bundle, TableConnections) and parameter is not None:
+        kept = np.abs(parameter.value.reshape(-1)[bundle.addresses]) >= threshold
+        if not kept.all():
+            bundle.keep_only(kept)
+        return int((~kept).sum())
+    return 0

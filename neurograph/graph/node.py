@@ -1,0 +1,374 @@
+"""Node: one unit that aggregates what arrives and applies its activation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurograph.errors import GraphError
+from neurograph.functions import Activation, get_activation, get_aggregation
+from neurograph.graph.connection import Connection
+
+if TYPE_CHECKING:
+    from neurograph.graph.layer import Layer
+
+_serial = itertools.count()
+
+
+class Node:
+    """A node: ``net = aggregate(weight * upstream.output)``, ``output = activation(net)``.
+
+    Parameters
+    ----------
+    activation : str or Activation
+        A name (see ``neurograph.functions``) or a row of your own.
+    aggregation : {"sum", "mean", "max", "product"}
+        How the incoming connections combine.
+    name : str, optional
+        Unique in its network; given by the network if absent.
+    position : tuple of int, optional
+        Coordinates, ``(row, column, channel)``; they let the compiler see a convolution.
+    initial : float
+        The output before step 0 (after the last, for negative delays), in recurrent graphs.
+
+    Attributes
+    ----------
+    net, output, delta : float or ndarray
+        What the last run left: a float for one sample, else with leading axes ``(batch,)``,
+        ``(time,)`` or ``(batch, time)``. ``delta`` is -dE/d net.
+    upstream, downstream : sequence of Connection
+
+    Examples
+    --------
+    >>> a, y = InputNode("a"), Node("tanh", name="y")
+    >>> connection = Connection(a, y, weight=0.5)
+    >>> a.set_output(1.0)
+    >>> y.calc_output()
+    >>> print(y)
+    y: tanh of sum, output 0.462117, delta 0, 1 upstream, 0 downstream
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_activation",
+        "_aggregation",
+        "_downstream",
+        "_index",
+        "_layer",
+        "_upstream",
+        "_wiring",
+        "initial",
+        "name",
+        "position",
+        "serial",
+    )
+
+    takes_connections = True
+
+    def __init__(
+        self,
+        activation: str | Activation = "sigmoid",
+        aggregation: str = "sum",
+        *,
+        name: str = "",
+        position: Sequence[int] | None = None,
+        initial: float = 0.0,
+    ) -> None:
+        self._activation = get_activation(activation)
+        self._aggregation = get_aggregation(aggregation)
+        self._place(name, position, initial)
+
+    def _place(self, name: str, position: Sequence[int] | None, initial: float = 0.0) -> None:
+        self.name = name
+        self.position = tuple(position) if position is not None else None
+        self.initial = initial
+        self.serial = next(_serial)
+        self._upstream: list[Connection] = []
+        self._downstream: list[Connection] = []
+        self._layer: Layer | None = None
+        self._index = 0
+        self._wiring: Any = None
+
+    @classmethod
+    def of_layer(cls, layer: Layer, index: int) -> Node:
+        """Make the handle of one node of a library layer."""
+        node = cls.__new__(cls)
+        node._activation, node._aggregation = layer.activation, layer.aggregation
+        node._place("", None)
+        node._layer, node._index = layer, index
+        return node
+
+    # who and where --------------------------------------------------------------------------
+
+    @property
+    def label(self) -> str:
+        """The name, or the layer and index: ``conv2d[3, 4, 0]``."""
+        if self.name:
+            return self.name
+        if self._layer is None:
+            return f"({type(self).__name__} {self.serial})"
+        return self._layer.node_label(self._index)
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that holds the node's values; a node on its own has one of its own."""
+        if self._layer is None:
+            from neurograph.graph.layer import Layer
+
+            self._layer = Layer.of_loose_node(self)
+        return self._layer
+
+    @property
+    def index(self) -> int:
+        """The flat index in its layer."""
+        return self._index
+
+    @property
+    def activation(self) -> Activation:
+        """The activation; assign a name or a row to change it."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, activation: str | Activation) -> None:
+        self._activation = get_activation(activation)
+        self.layer.change_activation(self, self._activation)
+
+    @property
+    def aggregation(self) -> str:
+        """The aggregation: sum, mean, max or product."""
+        return self._aggregation
+
+    # values ---------------------------------------------------------------------------------
+
+    @property
+    def net(self) -> Any:
+        """The aggregated input of the last run."""
+        return self.layer._net[self._index]
+
+    @net.setter
+    def net(self, value: Any) -> None:
+        self.layer.writable("_net")[self._index] = value
+
+    @property
+    def output(self) -> Any:
+        """The output of the last run."""
+        return (self._layer or self.layer)._output[self._index]
+
+    @output.setter
+    def output(self, value: Any) -> None:
+        self.layer.writable("_output")[self._index] = value
+
+    @property
+    def delta(self) -> Any:
+        """-dE/d net of the last backward run."""
+        return (self._layer or self.layer)._delta[self._index]
+
+    @delta.setter
+    def delta(self, value: Any) -> None:
+        self.layer.writable("_delta")[self._index] = value
+
+    def output_at(self, offset: int) -> Any:
+        """Return the output ``offset`` steps from now, in a run through time."""
+        return self.layer.timeline.output(offset, self)
+
+    def delta_at(self, offset: int, connection: Connection) -> Any:
+        """Return what ``connection`` brings back from this node ``offset`` steps from now."""
+        return self.layer.timeline.returned(offset, self, connection)
+
+    # wiring ---------------------------------------------------------------------------------
+
+    @property
+    def upstream(self) -> Sequence[Connection]:
+        """The incoming connections, in order."""
+        return self._upstream if self._layer is None else self._layer.wiring(self)[0]
+
+    @property
+    def downstream(self) -> Sequence[Connection]:
+        """The outgoing connections, in order."""
+        return self._downstream if self._layer is None else self._layer.wiring(self)[1]
+
+    def accept_downstream(self, connection: Connection, node: Node) -> None:
+        """Hang a new hand-made connection between this node and ``node`` below it."""
+        if not node.takes_connections:
+            raise GraphError(
+                f"{connection.label}: {node.label!r} is {_kind(node)}, which takes no incoming "
+                f"connections; connect to a Node"
+            )
+        here, there = self._network(), node._network()
+        if here is not None and there is not None and here is not there:
+            raise GraphError(
+                f"{connection.label}: {self.label!r} belongs to network {here.name!r} and "
+                f"{node.label!r} to network {there.name!r}; a connection joins nodes of one network"
+            )
+        self._downstream.append(connection)
+        node._upstream.append(connection)
+        network = here or there
+        if network is not None:
+            network.adopt(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """Take a hand-made connection off this node's lists."""
+        for wires in (self._upstream, self._downstream):
+            wires[:] = [each for each in wires if each is not connection]
+
+    def _network(self) -> Any:
+        return None if self._layer is None else self._layer.network
+
+    # the textbook's steps -------------------------------------------------------------------
+
+    def set_output(self, output: float) -> None:
+        """Set the output, as of an input node."""
+        self.output = output
+
+    def calc_net(self) -> None:
+        """Aggregate what arrives: net = sum of w * upstream.output (or mean, max, product)."""
+        if self._aggregation == "sum":
+            net: Any = 0.0
+            for connection in self.upstream:
+                net += connection.weight * (
+                    connection.upstream_node.output
+                    if not connection.delay
+                    else connection.arriving()
+                )
+        else:
+            net = aggregate(self._aggregation, self.upstream, self.label)
+        self.net = net
+
+    def calc_output(self) -> None:
+        """Set net and ``output = activation(net)``."""
+        self.calc_net()
+        self.output = self._activation.function(self.net)
+
+    def calc_output_layer_delta(self, label: float) -> None:
+        """Set the delta of an output node under E = (label - output)^2 / 2.
+
+        delta = activation'(net) * (label - output); for the sigmoid y (1 - y) (t - y).
+        """
+        slope = self._activation.derivative(self.net, self.output)
+        self.delta = slope * (label - self.output)
+
+    def calc_hidden_layer_delta(self) -> None:
+        """Set the delta from those downstream.
+
+        delta = activation'(net) * sum over outgoing connections of weight * downstream delta;
+        Rumelhart, Hinton & Williams (1986), eq. 7.
+        """
+        returned: Any = 0.0
+        for connection in self.downstream:
+            if connection.partial is None and not connection.delay:
+                returned += connection.weight * connection.downstream_node.delta
+            else:
+                returned += connection.weight * connection.returning()
+        self.delta = self._activation.derivative(self.net, self.output) * returned
+
+    def explain(self) -> str:
+        """Return the arithmetic of this node, forward and backward, with its numbers."""
+        from neurograph.graph.verbs import explain_node
+
+        return explain_node(self)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.label}: {self._activation.name} of {self._aggregation}, "
+            f"output {_show(self.output)}, delta {_show(self.delta)}, "
+            f"{len(self.upstream)} upstream, {len(self.downstream)} downstream"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.label}>"
+
+
+class InputNode(Node):
+    """A node whose output is given from outside."""
+
+    __slots__ = ()
+    takes_connections = False
+
+    def __init__(self, name: str = "", *, position: Sequence[int] | None = None) -> None:
+        self._activation, self._aggregation = get_activation(None), "sum"
+        self._place(name, position)
+
+    def __str__(self) -> str:
+        return f"{self.label}: input, output {_show(self.output)}"
+
+
+class ConstNode(Node):
+    """A node whose output is always 1: the source of biases."""
+
+    __slots__ = ()
+    takes_connections = False
+
+    def __init__(self, name: str = "") -> None:
+        self._activation, self._aggregation = get_activation(None), "sum"
+        self._place(name, None)
+
+    @property
+    def output(self) -> Any:
+        """Always 1."""
+        return 1.0
+
+    @output.setter
+    def output(self, value: Any) -> None:
+        raise GraphError(f"{self.label}: the output of a ConstNode is always 1")
+
+    def output_at(self, offset: int) -> Any:
+        """Return 1: a constant has no past."""
+        return 1.0
+
+    def __str__(self) -> str:
+        return f"{self.label}: constant, output 1"
+
+
+def aggregate(aggregation: str, connections: Sequence[Connection], name: str) -> Any:
+    """Combine what arrives by mean, max or product, and set every connection's ``partial``.
+
+    The max sends its gradient to the first connection that attains it; the product multiplies
+    prefix and suffix products, so that zeros need no division.
+    """
+    signals = [each.weight * each.arriving() for each in connections]
+    if not signals:
+        raise GraphError(f"{name}: a node that takes the {aggregation} needs incoming connections")
+    if aggregation == "mean":
+        partials: list[Any] = [1.0 / len(signals)] * len(signals)
+        net = sum(signals) / len(signals)
+    elif aggregation == "max":
+        net = signals[0]
+        for signal in signals[1:]:
+            net = np.maximum(net, signal)
+        free: Any = 1.0
+        partials = []
+        for signal in signals:
+            wins = free * np.equal(signal, net)
+            partials.append(wins)
+            free = free - wins
+    else:
+        before = _running_product(signals)
+        after = _running_product(signals[::-1])[::-1]
+        partials = [left * right for left, right in zip(before[:-1], after[1:], strict=True)]
+        net = before[-1]
+    for connection, partial in zip(connections, partials, strict=True):
+        connection.partial = partial
+    return net
+
+
+def _running_product(signals: Sequence[Any]) -> list[Any]:
+    products: list[Any] = [1.0]
+    for signal in signals:
+        products.append(products[-1] * signal)
+    return products
+
+
+def _kind(node: Node) -> str:
+    return "an input" if isinstance(node, InputNode) else "a ConstNode"
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "none yet"
+    if np.ndim(value) == 0:
+        return "nan" if math.isnan(value) else f"{float(value):.6g}"
+    return f"array of shape {np.shape(value)}"

@@ -1,0 +1,219 @@
+"""Parameter: the one home of an array of weights and of its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurograph.errors import DataError, ShapeError
+
+Array = NDArray[Any]
+Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
+
+
+class Version:
+    """A counter shared by a network and all its parts; whoever changes the structure raises it."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
+class Parameter:
+    """A named array of weights with its gradient; whoever uses a weight refers to an index in it.
+
+    Sharing a weight means that two connections have the same address: (parameter, index). The array
+    moves when a network is compiled (into one vector for the whole network); ``value`` always gives
+    the present home, and assigning to it writes into that home.
+
+    Parameters
+    ----------
+    value : array_like, optional
+        The initial value, any shape; a number makes one weight of shape ``()``.
+    name : str, optional
+        Given by the network if absent.
+    trainable : bool
+        Whether training may change it.
+    shape, initializer : tuple of int, callable
+        Instead of a value: ``initializer(shape, generator)``, called when the value is first
+        needed.
+    regularizer : object, optional
+        With attributes ``l1`` and ``l2``.
+
+    Examples
+    --------
+    >>> w = Parameter(0.5, name="w")
+    >>> w.value = 0.25
+    >>> w
+    Parameter('w', shape=(), float64)
+    >>> float(w.value), float(w.gradient)
+    (0.25, 0.0)
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_flat",
+        "_gradient",
+        "_gradient_flat",
+        "_trainable",
+        "_value",
+        "frozen",
+        "generator",
+        "initializer",
+        "learning_rate_factor",
+        "name",
+        "regularizer",
+        "shape",
+        "version",
+    )
+
+    def __init__(
+        self,
+        value: ArrayLike | None = None,
+        name: str = "",
+        trainable: bool = True,
+        *,
+        shape: tuple[int, ...] | None = None,
+        initializer: Initializer | None = None,
+        regularizer: Any = None,
+    ) -> None:
+        self.name = name
+        self._trainable = trainable
+        self.regularizer = regularizer
+        self.initializer = initializer
+        self.generator: np.random.Generator | None = None
+        self.learning_rate_factor: float | Array = 1.0
+        self.frozen: NDArray[np.bool_] | None = None
+        self.version = Version()
+        self._value: Array | None = None
+        self._gradient: Array | None = None
+        self._flat: MutableSequence[float] = []
+        self._gradient_flat: MutableSequence[float] = []
+        if value is not None:
+            array = np.array(value, dtype=np.float64, order="C")
+            if not np.isfinite(array).all():
+                raise DataError(f"parameter {name or '(unnamed)'!r}: its value is not finite")
+            self.shape: tuple[int, ...] = array.shape
+            self._bind(array, np.zeros_like(array))
+        elif shape is not None:
+            self.shape = tuple(shape)
+        else:
+            raise DataError("Parameter: give a value, or a shape and an initializer")
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training may change it; single weights can be frozen with ``freeze``."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = bool(trainable)
+        self.version.number += 1
+
+    @property
+    def value(self) -> Array:
+        """The array itself, shape ``shape``; changing its elements changes the network."""
+        if self._value is None:
+            self._materialise()
+        assert self._value is not None
+        return self._value
+
+    @value.setter
+    def value(self, new: ArrayLike) -> None:
+        array = np.asarray(new)
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"parameter {self.name!r}: got a value of shape {array.shape}, "
+                f"expected {self.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise DataError(f"parameter {self.name!r}: the value given is not finite")
+        self.value[...] = array
+
+    @property
+    def gradient(self) -> Array:
+        """dE/d value of the last backward run, shape ``shape``."""
+        if self._gradient is None:
+            self._materialise()
+        assert self._gradient is not None
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, new: ArrayLike) -> None:
+        self.gradient[...] = new
+
+    @property
+    def is_materialised(self) -> bool:
+        """Whether the initial value has been drawn yet."""
+        return self._value is not None
+
+    def _materialise(self) -> None:
+        generator = self.generator or np.random.default_rng()
+        if self.initializer is None:
+            array = np.zeros(self.shape)
+        else:
+            array = np.asarray(self.initializer(self.shape, generator), dtype=np.float64)
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"parameter {self.name!r}: its initializer gave shape {array.shape}, "
+                f"expected {self.shape}"
+            )
+        self._bind(np.ascontiguousarray(array), np.zeros_like(array))
+
+    def _bind(self, value: Array, gradient: Array) -> None:
+        """Make two contiguous arrays the home, whatever they hold."""
+        self._value, self._gradient = value, gradient
+        self._flat, self._gradient_flat = _flat(value), _flat(gradient)
+
+    def move(self, value: Array, gradient: Array) -> None:
+        """Move into a new home: two C-contiguous arrays of this shape; the contents come along."""
+        value[...] = self.value
+        gradient[...] = self.gradient
+        self._bind(value, gradient)
+
+    def weight_at(self, index: int) -> float:
+        """Return one weight by its flat index."""
+        if self._value is None:
+            self._materialise()
+        return self._flat[index]
+
+    def set_weight_at(self, index: int, weight: float) -> None:
+        """Change one weight by its flat index."""
+        if self._value is None:
+            self._materialise()
+        self._flat[index] = weight
+
+    def freeze(self, index: int | Array, frozen: bool = True) -> None:
+        """Keep single weights (flat indices) from being trained, or let them train again."""
+        if self.frozen is None:
+            if not frozen:
+                return
+            self.frozen = np.zeros(self.shape, dtype=bool)
+        self.frozen.reshape(-1)[index] = frozen
+        if not self.frozen.any():
+            self.frozen = None
+        self.version.number += 1
+
+    def is_trainable_at(self, index: int) -> bool:
+        """Whether training may change the weight with this flat index."""
+        return self._trainable and (self.frozen is None or not self.frozen.reshape(-1)[index])
+
+    def __repr__(self) -> str:
+        kind = self._value.dtype if self._value is not None else "not drawn yet"
+        return f"Parameter({self.name!r}, shape={self.shape}, {kind})"
+
+
+def _flat(array: Array) -> MutableSequence[float]:
+    """Return the elements as Python floats: a memoryview, several times faster than indexing."""
+    elements = array.reshape(-1)
+    view: Any = memoryview(elements) if array.dtype.kind == "f" else elements
+    return cast(MutableSequence[float], view)
