@@ -128,12 +128,7 @@ class Table(Generic[T]):
     def config(self, item: object) -> dict[str, Any]:
         """Return a dataclass made by this table as plain data that ``make`` reads back."""
         names = [name for name, row in self.rows.items() if row is type(item)]
-        options = {
-            each.name: _plain(getattr(item, each.name))
-            for each in fields(item)  # type: ignore[arg-type]
-            if each.init
-        }
-        return {"name": names[0] if names else type(item).__name__, **options}
+        return config_of(names[0] if names else type(item).__name__, item)
 
     def refuse(self, spec: object) -> OptionError:
         """Return the error for something that is no name, configuration, class or object."""
@@ -141,6 +136,16 @@ class Table(Generic[T]):
             f"a {self.kind} is given by its name, as an object or as a function, got {spec!r}; "
             f"names: {', '.join(self.rows)}"
         )
+
+
+def config_of(name: str, item: object) -> dict[str, Any]:
+    """Return the options a dataclass was made with, under its name, as plain data."""
+    options = {
+        each.name: _plain(getattr(item, each.name))
+        for each in fields(item)  # type: ignore[arg-type]
+        if each.init
+    }
+    return {"name": name, **options}
 
 
 def _spelled(name: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from neurograph.errors import OptionError
 from neurograph.lines import Lines
-from neurograph.options import number
+from neurograph.options import config_of, number
 from neurograph.train.loss import Loss, check_range
 
 Array = NDArray[Any]
@@ -55,8 +55,7 @@ class Crossentropy(Loss):
 
     def to_config(self) -> dict[str, Any]:
         """Return the loss as plain data for ``get_loss``."""
-        options = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
-        return {"name": self.name, **options}
+        return config_of(self.name, self)
 
     def _check_options(self) -> None:
         if not isinstance(self.from_logits, bool):

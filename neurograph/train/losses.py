@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.lines import Lines
-from neurograph.options import Table, number
+from neurograph.options import Table, config_of, number
 from neurograph.train.categorical import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
@@ -42,7 +42,7 @@ class _ErrorLoss(Loss):
 
     def to_config(self) -> dict[str, Any]:
         """Return the loss as plain data for ``get_loss``."""
-        return TABLE.config(self)
+        return config_of(self.name, self)
 
     def _hint(self, target: Array, output_shape: tuple[int | None, ...]) -> str:
         if target.ndim == len(output_shape) and target.dtype.kind in "iu":
