@@ -1,4 +1,7 @@
-"""The plain bundles: dense, bias, one-to-one and an explicit table between two layers."""
+"""The plain bundles: dense, bias, one-to-one and an explicit table between two layers.
+
+Without a parameter every weight of a bundle is the number ``constant``, 1 unless told otherwise.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,12 @@ class DenseConnections(Bundle):
         self,
         source: Layer,
         target: Layer,
-        parameter: Parameter,
+        parameter: Parameter | None,
         *,
         positions: int = 1,
         first_column: int = 0,
         delay: int = 0,
+        constant: float = 1.0,
     ) -> None:
         if source.size % positions or target.size % positions:
             raise ShapeError(
@@ -44,17 +48,20 @@ class DenseConnections(Bundle):
         self.first_column = first_column
         self.inputs = source.size // positions
         self.units = target.size // positions
+        self.constant = constant
         self.mask: NDArray[np.bool_] | None = None
-        rows, self.columns = parameter.shape
+        kernel = (self.inputs, self.units) if parameter is None else parameter.shape
+        rows, self.columns = kernel
         if rows != self.inputs or first_column + self.units > self.columns:
             raise ShapeError(
-                f"{source.name} -> {target.name}: the kernel has shape {parameter.shape}, "
+                f"{source.name} -> {target.name}: the kernel has shape {kernel}, "
                 f"expected {self.inputs} rows and at least {first_column + self.units} columns"
             )
         super().__init__(source, target, parameter, delay)
 
     def _addresses(self, rows: Any, columns: Any) -> Indices:
-        return np.asarray(rows * self.columns + self.first_column + columns, dtype=np.int64)
+        addresses = np.asarray(rows * self.columns + self.first_column + columns, dtype=np.int64)
+        return addresses if self.parameter is not None else np.zeros_like(addresses)
 
     def into(self, down: int) -> tuple[Indices, Indices]:
         """Return upstream indices and weight addresses of the connections into a node."""
@@ -78,7 +85,7 @@ class DenseConnections(Bundle):
 
     def remove(self, connection: Connection) -> None:
         """Take one connection out: its weight becomes 0 and stays so."""
-        if self.positions > 1 or self.target.aggregation != "sum":
+        if self.positions > 1 or self.parameter is None or self.target.aggregation != "sum":
             super().remove(connection)
             return
         row, unit = connection.upstream_node.index, connection.downstream_node.index
@@ -102,6 +109,7 @@ class DenseConnections(Bundle):
         return {
             "positions": self.positions,
             "first_column": self.first_column,
+            "constant": self.constant,
             "removed": removed,
         }
 
@@ -116,35 +124,43 @@ class BiasConnections(Bundle):
         self,
         source: Layer,
         target: Layer,
-        parameter: Parameter,
+        parameter: Parameter | None,
         *,
         channels: int | None = None,
         first: int = 0,
+        constant: float = 1.0,
     ) -> None:
         self.channels = target.size if channels is None else channels
         self.first = first
-        if target.size % self.channels or first + self.channels > parameter.size:
+        self.constant = constant
+        size = first + self.channels if parameter is None else parameter.size
+        if target.size % self.channels or first + self.channels > size:
             raise ShapeError(
-                f"{target.name}: a bias of {parameter.size} weights does not fit "
+                f"{target.name}: a bias of {size} weights does not fit "
                 f"{target.size} nodes in {self.channels} channels from weight {first} on"
             )
         super().__init__(source, target, parameter)
 
     def into(self, down: int) -> tuple[Indices, Indices]:
         """Return upstream indices and weight addresses of the connections into a node."""
-        return np.zeros(1, np.int64), np.array([self.first + down % self.channels])
+        return np.zeros(1, np.int64), self._addresses(np.array([down]))
 
     def out_of(self, up: int) -> tuple[Indices, Indices]:
         """Return downstream indices and weight addresses of the connections out of a node."""
         downs = np.arange(self.target.size)
-        return downs, self.first + downs % self.channels
+        return downs, self._addresses(downs)
+
+    def _addresses(self, downs: Indices) -> Indices:
+        if self.parameter is None:
+            return np.zeros_like(downs)
+        return self.first + downs % self.channels
 
     def __len__(self) -> int:
         return self.target.size
 
     def describe(self) -> dict[str, Any]:
         """Return what, beside source, target and parameter, rebuilds it."""
-        return {"channels": self.channels, "first": self.first}
+        return {"channels": self.channels, "first": self.first, "constant": self.constant}
 
 
 class OneToOneConnections(Bundle):
