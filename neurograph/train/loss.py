@@ -19,6 +19,7 @@ does not depend on the order of those axes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -86,7 +87,7 @@ class Loss:
             weight = as_weights(sample_weight, losses.shape)
             losses = losses * weight
             gradient = gradient * weight[..., None]
-        count = self._count(output.shape)
+        count = self.count(output.shape)
         return float(losses.sum(dtype=np.float64)) / count, np.asarray(gradient / count)
 
     def check(self, target: ArrayLike, output_shape: Sequence[int | None]) -> Array:
@@ -156,8 +157,9 @@ class Loss:
         """Return each row's loss and the gradient of that loss: shapes (…,) and (…, values)."""
         raise NotImplementedError
 
-    def _count(self, shape: tuple[int, ...]) -> int:
-        return int(np.prod(shape[:-1]))
+    def count(self, shape: tuple[int, ...]) -> int:
+        """Return how many terms the mean has for outputs of `shape`, (batch, …, values)."""
+        return math.prod(shape[:-1])
 
     def _fit(self, target: Array, output_shape: tuple[int | None, ...]) -> Array:
         wanted = output_shape

@@ -69,7 +69,8 @@ class SumSquaredError(_ErrorLoss):
         error = output - target
         return (error**2).sum(axis=-1) / 2, error
 
-    def _count(self, shape: tuple[int, ...]) -> int:
+    def count(self, shape: tuple[int, ...]) -> int:
+        """Return the number of samples, whatever axes follow."""
         return shape[0]
 
     def lines(self, weighted: bool = False) -> Lines:
