@@ -37,6 +37,10 @@ class FormatError(NeurographError, ValueError):
     """A file or text is not in the form it should be."""
 
 
+class StorageError(NeurographError, OSError):
+    """A file cannot be read or written; what was there before is still there."""
+
+
 class MissingDependencyError(NeurographError, ImportError):
     """A feature needs a package that is not installed; the message says which."""
 
