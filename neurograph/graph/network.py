@@ -84,14 +84,7 @@ class Network(NetworkVerbs):
         name: str = "network",
         seed: int | np.random.Generator | None = None,
     ) -> None:
-        self.name = name
-        self.version = Version()
-        self.generator = np.random.default_rng(seed)
-        self.handmade = HandMade(self)
-        self._models: dict[Any, Any] = {}
-        self._stages: tuple[int, list[Stage]] | None = None
-        self._named: dict[str, Node] = {}
-        self._node_names = Names()
+        self._begin(name, seed)
         inputs, outputs = _ends(layers, inputs, outputs)
         self._gather(inputs, outputs)
         self.inputs = self._ports(inputs)
@@ -100,6 +93,43 @@ class Network(NetworkVerbs):
         self._check_reach()
 
     # building ---------------------------------------------------------------------------------
+
+    def _begin(self, name: str, seed: int | np.random.Generator | None) -> None:
+        self.name = name
+        self.version = Version()
+        self.generator = np.random.default_rng(seed)
+        self.handmade = HandMade(self)
+        self._models: dict[Any, Any] = {}
+        self._stages: tuple[int, list[Stage]] | None = None
+        self._named: dict[str, Node] = {}
+        self._node_names = Names()
+
+    @classmethod
+    def assembled(
+        cls,
+        name: str,
+        layers: list[Layer],
+        nodes: Sequence[Node],
+        *,
+        wired: Sequence[Node],
+        weights: Parameter | None,
+        inputs: list[Layer | Node],
+        outputs: list[Layer | Node],
+    ) -> Network:
+        """Make a network of parts that were one before: the way back from a file.
+
+        Layers and hand-made nodes keep their order, and nothing is gathered or left out, since an
+        edited network may hold nodes that nothing reaches any more. ``wired`` are the nodes of
+        library layers that have hand-made connections, ``weights`` the parameter in which the
+        hand-made connections' own weights live.
+        """
+        network = cls.__new__(cls)
+        network._begin(name, None)
+        network.handmade.weights = weights
+        network._take_in(layers, nodes, wired)
+        network.inputs, network.outputs = network._ports(inputs), network._ports(outputs)
+        network._name_all()
+        return network
 
     def _gather(self, inputs: list[Any], outputs: list[Any]) -> None:
         ends = [*inputs, *outputs]
@@ -115,6 +145,9 @@ class Network(NetworkVerbs):
                 f"layer {foreign.name!r} already belongs to network {foreign.network.name!r}; "
                 f"call the recipes again to make new layers"
             )
+        self._take_in(layers, loose, wired)
+
+    def _take_in(self, layers: list[Layer], loose: Sequence[Node], wired: Sequence[Node]) -> None:
         self.handmade.add_nodes(loose)
         self.layers: list[Layer] = layers
         if loose:
