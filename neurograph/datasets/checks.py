@@ -1,0 +1,139 @@
+"""What the functions of this package ask of their arguments, and the sentence when it is not so."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurograph.errors import DataError, OptionError, ShapeError
+
+Array = NDArray[Any]
+
+
+def as_numbers(what: str, values: ArrayLike, *, finite: bool = True) -> Array:
+    """Return real numbers as an array: floats keep their type, whole numbers and booleans too.
+
+    >>> as_numbers("x", [[1, 2], [3]])
+    Traceback (most recent call last):
+    neurograph.errors.ShapeError: x is ragged: its rows have different lengths
+    >>> as_numbers("x", [1.0, float("nan")])
+    Traceback (most recent call last):
+    neurograph.errors.DataError: x holds nan at position [1]: remove or replace what is not finite
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{what} is ragged: its rows have different lengths") from error
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            f"{what} holds {array.dtype} values ({_example(array)}), where numbers are expected"
+        )
+    if array.size == 0:
+        raise DataError(f"{what} is empty: its shape is {array.shape}")
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise DataError(
+            f"{what} holds {array[tuple(where)]} at position {where}: "
+            "remove or replace what is not finite"
+        )
+    return array
+
+
+def as_floats(what: str, values: ArrayLike) -> Array:
+    """Return finite numbers as floats: float32 and float64 stay, all else becomes float64."""
+    array = as_numbers(what, values)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def as_labels(what: str, values: ArrayLike, classes: int | None = None) -> NDArray[np.int64]:
+    """Return class numbers as int64, all of them in ``0..classes-1``.
+
+    >>> as_labels("labels", [0, 3, 1], classes=3)
+    Traceback (most recent call last):
+    neurograph.errors.DataError: labels holds 3 at position [1]: with 3 classes labels go from
+    0 to 2
+    """
+    array = as_numbers(what, values)
+    if array.dtype.kind == "f" and (array != np.round(array)).any():
+        where = np.argwhere(array != np.round(array))[0].tolist()
+        raise DataError(
+            f"{what} holds {array[tuple(where)]} at position {where}: class numbers are whole"
+        )
+    labels = array.astype(np.int64)
+    top = "up" if classes is None else f"to {classes - 1}"
+    wrong = (labels < 0) if classes is None else (labels < 0) | (labels >= classes)
+    if wrong.any():
+        where = np.argwhere(wrong)[0].tolist()
+        rule = (
+            f"with {classes} classes labels go from 0 {top}" if classes else "labels go from 0 up"
+        )
+        raise DataError(f"{what} holds {labels[tuple(where)]} at position {where}: {rule}")
+    return labels
+
+
+def as_pictures(what: str, values: ArrayLike) -> Array:
+    """Return a batch of pictures, (batch, height, width) or (batch, height, width, channels)."""
+    array = as_numbers(what, values, finite=False)
+    if array.ndim not in (3, 4):
+        raise ShapeError(
+            f"{what} has shape {array.shape}: a batch of pictures is (batch, height, width) "
+            "or (batch, height, width, channels)"
+        )
+    return array
+
+
+def whole(what: str, value: object, least: int = 1) -> int:
+    """Return a whole number that is at least ``least``.
+
+    >>> whole("length", 0)
+    Traceback (most recent call last):
+    neurograph.errors.OptionError: length is 0: it must be a whole number, at least 1
+    """
+    good = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not good or int(value) < least:  # type: ignore[call-overload]
+        raise OptionError(f"{what} is {value!r}: it must be a whole number, at least {least}")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def number(what: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
+    """Return a finite number in ``low..high``."""
+    good = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or not low <= value <= high:  # type: ignore
+        limits = "" if (low, high) == (-math.inf, math.inf) else f" between {low:g} and {high:g}"
+        raise OptionError(f"{what} is {value!r}: it must be a finite number{limits}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def existing_file(what: str, path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that is there."""
+    try:
+        found = Path(path)
+        is_file, is_folder = found.is_file(), found.is_dir()
+    except (TypeError, ValueError, OSError) as error:
+        raise DataError(f"{what} got {path!r}, which cannot be the path of a file") from error
+    if is_folder:
+        raise DataError(f"{what} got {str(path)!r}, which is a folder: give a file")
+    if not is_file:
+        raise DataError(f"{what} found no file {str(path)!r}")
+    return found
+
+
+def same_length(what: str, x: Array, y: Array) -> None:
+    """Refuse samples and targets of different number."""
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise ShapeError(
+            f"{what} got {_count(x)} samples and {_count(y)} targets: each sample needs one target"
+        )
+
+
+def _count(array: Array) -> int:
+    return len(array) if array.ndim else 1
+
+
+def _example(array: Array) -> str:
+    return f"such as {array.ravel()[0]!r}" if array.size else "none at all"
