@@ -1,0 +1,158 @@
+"""Layers with several sources: add, multiply, average, maximum, concatenate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from neurograph.errors import OptionError, ShapeError
+from neurograph.graph.bundles import OneToOneConnections
+from neurograph.graph.layer import Layer
+from neurograph.layers.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Merge(Recipe):
+    """What joins layers of one shape, node by node."""
+
+    aggregation: ClassVar[str]
+
+    def __call__(self, sources: Any) -> Layer:
+        """Return the layer that joins ``sources``, a list of layers of one shape."""
+        layers = self.several(sources)
+        shape = layers[0].shape
+        other = next((each for each in layers if each.shape != shape), None)
+        if other is not None:
+            raise ShapeError(
+                f"{self.label}: {_shown(layers[0])} and {_shown(other)} have different shapes; "
+                f"give layers of one shape, or use Concatenate"
+            )
+        target = self.layer(shape, layers, aggregation=self.aggregation)
+        for layer in layers:
+            OneToOneConnections(layer, target)
+        return target
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Merge):
+    """The sum of several layers, node by node: a residual connection.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> from neurograph.layers.core import Input
+    >>> a, b = Input((3,)), Input((3,))
+    >>> print(Add()([a, b]).kind, len(Add()([a, b])[0].upstream))
+    add 2
+    """
+
+    aggregation = "sum"
+
+
+@dataclass(frozen=True, eq=False)
+class Multiply(Merge):
+    """The product of several layers, node by node."""
+
+    aggregation = "product"
+
+
+@dataclass(frozen=True, eq=False)
+class Average(Merge):
+    """The mean of several layers, node by node."""
+
+    aggregation = "mean"
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum(Merge):
+    """The largest of several layers, node by node; the gradient goes to the first of them."""
+
+    aggregation = "max"
+
+
+@dataclass(frozen=True, eq=False)
+class Concatenate(Recipe):
+    """Several layers side by side along one axis.
+
+    Parameters
+    ----------
+    axis : int
+        As Keras counts: -1 is the last, 0 the batch, so 1 is the first axis of a layer's shape.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ along another axis.
+
+    Examples
+    --------
+    >>> from neurograph.layers.core import Input
+    >>> Concatenate()([Input((4, 4, 3)), Input((4, 4, 5))]).shape
+    (4, 4, 8)
+    """
+
+    axis: int = -1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._whole("axis", least=-100)
+
+    def __call__(self, sources: Any) -> Layer:
+        """Return the layer that holds all of ``sources``, a list of layers."""
+        layers = self.several(sources)
+        axis = axis_from_end(self.label, self.axis, layers[0])
+        rest = [_without(each.shape, axis) for each in layers]
+        for each, others in zip(layers, rest, strict=True):
+            if others != rest[0] or len(each.shape) != len(layers[0].shape):
+                raise ShapeError(
+                    f"{self.label}: {_shown(layers[0])} and {_shown(each)} differ in more than "
+                    f"axis {self.axis}; only the size along that axis may differ"
+                )
+        shape = list(layers[0].shape)
+        shape[axis] = sum(each.shape[axis] for each in layers)
+        target = self.layer(shape, layers)
+        begin = [0] * len(shape)
+        for each in layers:
+            OneToOneConnections(
+                each,
+                target,
+                source_shape=each.shape,
+                target_shape=shape,
+                block=each.shape,
+                target_start=tuple(begin),
+            )
+            begin[axis] += each.shape[axis]
+        return target
+
+
+def axis_from_end(label: str, axis: int, layer: Layer) -> int:
+    """Return an axis of Keras's counting (batch and time included) counted from the end.
+
+    Raises
+    ------
+    OptionError
+        If it is the batch, time, or not there.
+    """
+    rank = len(layer.shape)
+    leading = 2 if layer.sequence else 1
+    found = axis if axis < 0 else axis - leading - rank
+    if not -rank <= found < 0:
+        raise OptionError(
+            f"{label}: axis {axis} is not an axis of {_shown(layer)}; choose from -1 to {-rank}, "
+            f"or from {leading} to {leading + rank - 1} (before them come the batch"
+            f"{' and time' if layer.sequence else ''})"
+        )
+    return found
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    place = len(shape) + axis
+    return shape[:place] + shape[place + 1 :]
+
+
+def _shown(layer: Layer) -> str:
+    return f"{layer.name or layer.kind!r} of shape {layer.shape}"
