@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from neurograph.errors import DataError, GraphError
 from neurograph.parameter import Parameter
@@ -11,6 +11,34 @@ from neurograph.parameter import Parameter
 if TYPE_CHECKING:
     from neurograph.graph.connections import Connections
     from neurograph.graph.node import Node
+
+
+class Passage(Protocol):
+    """How values pass a connection where time matters: given to it by a run through time."""
+
+    def arriving(self, connection: Connection) -> Any:
+        """Return the upstream output that the downstream node sees."""
+        ...
+
+    def returning(self, connection: Connection) -> Any:
+        """Return the part of the downstream deltas that the upstream node sees."""
+        ...
+
+
+class NoRun:
+    """The passage of a delayed connection before any run: there is no time yet."""
+
+    def arriving(self, connection: Connection) -> Any:
+        """Refuse, since no step of time is the present one."""
+        raise GraphError(
+            f"{connection.label}: with a delay, what arrives depends on the step of time; run the "
+            f"network on a sequence, as in net.predict(sequence, explicit=True)"
+        )
+
+    returning = arriving
+
+
+NO_RUN = NoRun()
 
 
 class Connection:
@@ -59,6 +87,7 @@ class Connection:
         "delay",
         "downstream_node",
         "partial",
+        "passage",
         "upstream_node",
     )
 
@@ -77,6 +106,7 @@ class Connection:
         self.downstream_node = downstream_node
         self.delay = delay
         self.partial: Any = None
+        self.passage: Passage | None = NO_RUN if delay else None
         self._bundle: Connections | None = None
         self._parameter = parameter
         self._index = index
@@ -164,40 +194,62 @@ class Connection:
 
     def arriving(self) -> Any:
         """Return the upstream output that arrives now: ``upstream.output[t - delay]``."""
-        node = self.upstream_node
-        return node.output_at(-self.delay) if self.delay else node.output
+        if self.passage is None:
+            return self.upstream_node.output
+        return self.passage.arriving(self)
 
     def returning(self) -> Any:
-        """Return what comes back: the delta of the downstream node, d net / d (w * output) times.
+        """Return what comes back: downstream delta times d net / d (weight * upstream output).
 
-        That derivative, ``partial``, is 1 for the sum aggregation; max, mean and product set it
-        when they are calculated. With a delay the delta is that of step ``t + delay``.
+        That derivative, ``partial``, is 1 (None) for the sum; mean, max and product set it when
+        they are calculated. With a delay the delta is that of step ``t + delay``.
         """
-        node = self.downstream_node
-        if self.delay:
-            return node.delta_at(self.delay, self)
-        return node.delta if self.partial is None else node.delta * self.partial
+        if self.passage is None:
+            delta = self.downstream_node.delta
+            return delta if self.partial is None else delta * self.partial
+        return self.passage.returning(self)
+
+    def keep_partial(self, partial: Any) -> None:
+        """Remember d net / d (weight * upstream output), for the present step of time."""
+        timeline = self.downstream_node.layer.timeline
+        self.partial = partial if timeline is None else timeline.with_partial(self.partial, partial)
+
+    def share(self) -> float:
+        """Return what this connection adds to the gradient of its weight.
+
+        ``-delta * upstream output`` (Rumelhart, Hinton & Williams, Nature, 1986, eq. 6,
+        with delta = -dE/d net), summed over the batch and the steps of time.
+        """
+        delta = self.downstream_node.delta
+        if self.partial is not None:
+            delta = delta * self.partial
+        share = -delta * self.arriving()
+        return share if isinstance(share, float) else float(share.sum())
 
     def calc_gradient(self) -> None:
-        """Set ``gradient = dE/dw = -delta * upstream output`` for one sample.
+        """Set ``gradient`` to this connection's own share of dE/d weight.
 
-        Rumelhart, Hinton & Williams (1986), eq. 6, with delta = -dE/d net.
+        Where several connections share a weight, the network's ``calc_gradient`` adds their shares.
         """
-        self.gradient = -self.returning() * self.upstream_node.output
+        self.gradient = self.share()
+
+    def add_gradient(self) -> None:
+        """Add this connection's share to ``gradient``."""
+        self.gradient += self.share()
 
     def get_gradient(self) -> float:
         """Return the gradient of the last backward run, dE/d weight."""
         return self.gradient
 
     def update_weight(self, rate: float) -> None:
-        """Take one step of gradient descent: ``weight -= rate * gradient``."""
-        parameter = self._parameter
-        if parameter is None:
-            if self._bundle is None:
-                self._weight -= rate * self._gradient
-        elif parameter.frozen is None and parameter._trainable:
-            parameter._flat[self._index] -= rate * parameter._gradient_flat[self._index]
-        elif parameter.is_trainable_at(self._index):
+        """Take one step of gradient descent: ``weight -= rate * gradient``.
+
+        If deltas are newer than gradients (nodes walked by hand), the gradient is calculated first.
+        """
+        network = self.downstream_node._network()
+        if network is None or network.gradients_due:
+            self.calc_gradient()
+        if self.trainable:
             self.weight -= rate * self.gradient
 
     def remove(self) -> None:

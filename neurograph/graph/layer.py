@@ -60,6 +60,15 @@ class Layer:
         Whether its values have a time axis.
     steps : int or None
         The number of time steps, where it is fixed.
+
+    Attributes
+    ----------
+    initial : None, ndarray or Layer
+        The outputs before step 0 (after the last, for negative delays): 0, an array of the layer's
+        shape, or the outputs of a layer outside of time.
+    mask : Layer or None
+        A sequence of one node, 1 or 0: where it is 0 the layer repeats its output of the step
+        before.
     """
 
     def __init__(
@@ -77,7 +86,7 @@ class Layer:
         self.shape = tuple(int(each) for each in shape)
         self.kind = kind
         self.name = name
-        self.activation, self.function = resolve_activation(activation)
+        self._activation, self.function = resolve_activation(activation)
         self.aggregation = get_aggregation(aggregation)
         self.role = role
         self.sequence = sequence
@@ -93,6 +102,7 @@ class Layer:
         self.root: Layer | None = None
         self.const: Layer | None = None
         self.initial: Any = None
+        self.mask: Layer | None = None
         self.config: dict[str, Any] = {}
         self.network: Network | None = None
         self.offset = 0
@@ -192,6 +202,19 @@ class Layer:
         if self.network is not None:
             self.network.version.number += 1
 
+    @property
+    def activation(self) -> Activation:
+        """The elementwise activation; assign a name, a row or a whole-layer function."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, activation: str | Activation | LayerFunction | None) -> None:
+        self._activation, self.function = resolve_activation(activation)
+        for node in list(self._handles.values()):
+            node._activation = self._activation
+        if self.network is not None:
+            self.network.version.number += 1
+
     def change_activation(self, node: Node, activation: Activation) -> None:
         """Note that one of its nodes got another activation (hand-made nodes only)."""
         if self.role != "group":
@@ -204,11 +227,11 @@ class Layer:
 
     # values -----------------------------------------------------------------------------------
 
-    def reset(self, lead: tuple[int, ...]) -> None:
+    def reset(self, lead: tuple[int, ...], dtype: Any = np.float64) -> None:
         """Make zeroed arrays for a node-by-node run with these leading axes."""
         self.timeline = None
-        if lead:
-            self._net, self._output, self._delta = np.zeros((3, self.size, *lead))
+        if lead or dtype is not np.float64:
+            self._net, self._output, self._delta = np.zeros((3, self.size, *lead), dtype)
         else:  # memoryviews give Python floats, several times faster than array elements
             self._net, self._output, self._delta = (
                 memoryview(array("d", bytes(8 * self.size))) for _ in range(3)
@@ -225,6 +248,18 @@ class Layer:
         lead = values.ndim - len(self.shape)
         flat = values.reshape(*values.shape[:lead], self.size)
         setattr(self, f"_{what}", np.moveaxis(flat, -1, 0))
+
+    def put(self, what: str, values: Any) -> None:
+        """Write into the present store of net, output or delta, (leading axes, shape)."""
+        store = self.writable(f"_{what}")
+        values = np.asarray(values)
+        lead = values.ndim - len(self.shape)
+        flat = np.moveaxis(values.reshape(*values.shape[:lead], self.size), -1, 0)
+        if isinstance(store, np.ndarray):
+            store[...] = flat
+        else:
+            for index, value in enumerate(flat.tolist()):
+                store[index] = value
 
     def _array(self, store: Any) -> Any:
         if store is ZEROS:
@@ -256,16 +291,13 @@ class Layer:
         for index, value in enumerate(values):
             self.own_node(index).output = value
 
-    def calc_output(self) -> None:
+    def calc_output(self, training: bool = False) -> None:
         """Calculate every node of the layer, one after the other."""
         nodes = [self.own_node(index) for index in range(self.size)]
-        if self.function is None:
-            for node in nodes:
-                node.calc_output()
-            return
         for node in nodes:
-            node.calc_net()
-        self.keep("output", self.function.forward(self.net))
+            node.calc_output()
+        if self.function is not None:
+            self.put("output", self.function.forward(self.output, training))
 
     def dump(self) -> str:
         """Return one line a node."""

@@ -100,6 +100,8 @@ class Network(NetworkVerbs):
         self.generator = np.random.default_rng(seed)
         self.handmade = HandMade(self)
         self._models: dict[Any, Any] = {}
+        self._walk: Any = None
+        self.gradients_due = False  # whether deltas are newer than gradients
         self._stages: tuple[int, list[Stage]] | None = None
         self._named: dict[str, Node] = {}
         self._node_names = Names()
@@ -276,9 +278,10 @@ class Network(NetworkVerbs):
             for b in layer.incoming
         ]
         rows += [
-            (number[id(layer.initial)], number[id(layer)], 0)
+            (number[id(each)], number[id(layer)], 0)
             for layer in library
-            if isinstance(layer.initial, Layer)
+            for each in (layer.initial, layer.mask)
+            if isinstance(each, Layer)
         ]
         whole = np.array(rows, dtype=np.int64).reshape(-1, 3)
         unit_of = (
@@ -532,7 +535,8 @@ def _upstream_layers(ends: list[Layer]) -> list[Layer]:
     while stack:
         layer = stack.pop()
         needed = [bundle.source for bundle in layer.incoming]
-        needed += [each for each in (layer.const, layer.initial) if isinstance(each, Layer)]
+        others = (layer.const, layer.initial, layer.mask)
+        needed += [each for each in others if isinstance(each, Layer)]
         needed += layer.parts.values()
         if layer.root is not None:
             needed.append(layer.root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,7 +148,8 @@ class Node:
     @property
     def net(self) -> Any:
         """The aggregated input of the last run."""
-        return self.layer._net[self._index]
+        layer = self._layer
+        return (self.layer if layer is None else layer)._net[self._index]
 
     @net.setter
     def net(self, value: Any) -> None:
@@ -156,7 +158,8 @@ class Node:
     @property
     def output(self) -> Any:
         """The output of the last run."""
-        return (self._layer or self.layer)._output[self._index]
+        layer = self._layer
+        return (self.layer if layer is None else layer)._output[self._index]
 
     @output.setter
     def output(self, value: Any) -> None:
@@ -165,19 +168,12 @@ class Node:
     @property
     def delta(self) -> Any:
         """-dE/d net of the last backward run."""
-        return (self._layer or self.layer)._delta[self._index]
+        layer = self._layer
+        return (self.layer if layer is None else layer)._delta[self._index]
 
     @delta.setter
     def delta(self, value: Any) -> None:
         self.layer.writable("_delta")[self._index] = value
-
-    def output_at(self, offset: int) -> Any:
-        """Return the output ``offset`` steps from now, in a run through time."""
-        return self.layer.timeline.output(offset, self)
-
-    def delta_at(self, offset: int, connection: Connection) -> Any:
-        """Return what ``connection`` brings back from this node ``offset`` steps from now."""
-        return self.layer.timeline.returned(offset, self, connection)
 
     # wiring ---------------------------------------------------------------------------------
 
@@ -229,14 +225,26 @@ class Node:
         if self._aggregation == "sum":
             net: Any = 0.0
             for connection in self.upstream:
-                net += connection.weight * (
-                    connection.upstream_node.output
-                    if not connection.delay
-                    else connection.arriving()
-                )
+                if connection.passage is None:
+                    net += connection.weight * connection.upstream_node.output
+                else:
+                    net += connection.weight * connection.arriving()
         else:
-            net = aggregate(self._aggregation, self.upstream, self.label)
+            net = self._aggregate()
         self.net = net
+
+    def _aggregate(self) -> Any:
+        upstream = self.upstream
+        if not upstream:
+            raise GraphError(
+                f"{self.label}: a node that takes the {self._aggregation} needs incoming "
+                f"connections"
+            )
+        signals = [connection.weight * connection.arriving() for connection in upstream]
+        net, partials = aggregate(self._aggregation, signals)
+        for connection, partial in zip(upstream, partials, strict=True):
+            connection.keep_partial(partial)
+        return net
 
     def calc_output(self) -> None:
         """Set net and ``output = activation(net)``."""
@@ -250,20 +258,33 @@ class Node:
         """
         slope = self._activation.derivative(self.net, self.output)
         self.delta = slope * (label - self.output)
+        network = self._network()
+        if network is not None:
+            network.gradients_due = True
 
-    def calc_hidden_layer_delta(self) -> None:
+    def calc_hidden_layer_delta(self, outside: Any = 0.0) -> None:
         """Set the delta from those downstream.
 
         delta = activation'(net) * sum over outgoing connections of weight * downstream delta;
-        Rumelhart, Hinton & Williams (1986), eq. 7.
+        Rumelhart, Hinton & Williams (Nature, 1986), eq. 5 and 7.
+
+        Parameters
+        ----------
+        outside : float or ndarray
+            What the loss itself sends back to an output node, -dE/d output.
         """
-        returned: Any = 0.0
-        for connection in self.downstream:
-            if connection.partial is None and not connection.delay:
-                returned += connection.weight * connection.downstream_node.delta
-            else:
-                returned += connection.weight * connection.returning()
+        returned = self.calc_returned(outside)
         self.delta = self._activation.derivative(self.net, self.output) * returned
+
+    def calc_returned(self, outside: Any = 0.0) -> Any:
+        """Return -dE/d output: what comes back through the outgoing connections."""
+        returned = outside
+        for connection in self.downstream:
+            if connection.passage is None and connection.partial is None:
+                returned = returned + connection.weight * connection.downstream_node.delta
+            else:
+                returned = returned + connection.weight * connection.returning()
+        return returned
 
     def explain(self) -> str:
         """Return the arithmetic of this node, forward and backward, with its numbers."""
@@ -315,44 +336,34 @@ class ConstNode(Node):
     def output(self, value: Any) -> None:
         raise GraphError(f"{self.label}: the output of a ConstNode is always 1")
 
-    def output_at(self, offset: int) -> Any:
-        """Return 1: a constant has no past."""
-        return 1.0
-
     def __str__(self) -> str:
         return f"{self.label}: constant, output 1"
 
 
-def aggregate(aggregation: str, connections: Sequence[Connection], name: str) -> Any:
-    """Combine what arrives by mean, max or product, and set every connection's ``partial``.
+def aggregate(aggregation: str, signals: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Combine signals by mean, max or product; return the net and d net / d signal of each.
 
-    The max sends its gradient to the first connection that attains it; the product multiplies
-    prefix and suffix products, so that zeros need no division.
+    The max sends its gradient to the first signal that attains it; the product multiplies prefix
+    and suffix products, so that zeros need no division.
+
+    >>> aggregate("product", [2.0, 0.0, 3.0])
+    (0.0, [0.0, 6.0, 0.0])
+    >>> net, partials = aggregate("max", [1.0, 4.0, 4.0])
+    >>> net, [float(each) for each in partials]
+    (4.0, [0.0, 1.0, 0.0])
     """
-    signals = [each.weight * each.arriving() for each in connections]
-    if not signals:
-        raise GraphError(f"{name}: a node that takes the {aggregation} needs incoming connections")
     if aggregation == "mean":
-        partials: list[Any] = [1.0 / len(signals)] * len(signals)
-        net = sum(signals) / len(signals)
-    elif aggregation == "max":
-        net = signals[0]
-        for signal in signals[1:]:
-            net = np.maximum(net, signal)
-        free: Any = 1.0
-        partials = []
+        return sum(signals) / len(signals), [1.0 / len(signals)] * len(signals)
+    if aggregation == "max":
+        larger: Any = np.maximum if any(np.ndim(each) for each in signals) else max
+        net, free, partials = reduce(larger, signals), 1.0, []
         for signal in signals:
-            wins = free * np.equal(signal, net)
-            partials.append(wins)
-            free = free - wins
-    else:
-        before = _running_product(signals)
-        after = _running_product(signals[::-1])[::-1]
-        partials = [left * right for left, right in zip(before[:-1], after[1:], strict=True)]
-        net = before[-1]
-    for connection, partial in zip(connections, partials, strict=True):
-        connection.partial = partial
-    return net
+            partials.append(free * (signal == net))
+            free = free - partials[-1]
+        return net, partials
+    before = _running_product(signals)
+    after = _running_product(signals[::-1])[::-1]
+    return before[-1], [left * right for left, right in zip(before[:-1], after[1:], strict=True)]
 
 
 def _running_product(signals: Sequence[Any]) -> list[Any]:

@@ -61,6 +61,10 @@ class FoldConnections(BridgeConnections):
         """Return the one downstream index and its weight address."""
         return np.array([up % self.target.size]), np.zeros(1, np.int64)
 
+    def step_of(self, up: int, down: int) -> int:
+        """Return the row of the upstream node."""
+        return up // self.target.size
+
     def __len__(self) -> int:
         return self.source.size
 
@@ -83,6 +87,10 @@ class UnfoldConnections(BridgeConnections):
         """Return downstream indices, by step of time, and weight addresses."""
         downs = up + self.source.size * np.arange(self.steps)
         return downs, np.zeros_like(downs)
+
+    def step_of(self, up: int, down: int) -> int:
+        """Return the row of the downstream node."""
+        return down // self.source.size
 
     def __len__(self) -> int:
         return self.target.size
@@ -118,6 +126,10 @@ class StepConnections(BridgeConnections):
     def out_of(self, up: int) -> tuple[Indices, Indices]:
         """Return the one downstream index and its weight address."""
         return np.array([up]), np.zeros(1, np.int64)
+
+    def step_of(self, up: int, down: int) -> int:
+        """Return the step; negative numbers count from the end."""
+        return self.step
 
     def edges(self) -> tuple[Indices, Indices, Indices]:
         """Return upstream indices, downstream indices and addresses of all."""
