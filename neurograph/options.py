@@ -132,9 +132,10 @@ class Table(Generic[T]):
 
     def refuse(self, spec: object) -> OptionError:
         """Return the error for something that is no name, configuration, class or object."""
+        article = "an" if self.kind[0] in "aeiou" else "a"
         return OptionError(
-            f"a {self.kind} is given by its name, as an object or as a function, got {spec!r}; "
-            f"names: {', '.join(self.rows)}"
+            f"{article} {self.kind} is given by its name, as an object or as a function, got "
+            f"{spec!r}; names: {', '.join(self.rows)}"
         )
 
 
