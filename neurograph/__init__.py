@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES: dict[str, str] = {
     "errors": "NeurographError GraphError ShapeError DataError OptionError UnknownNameError "
-    "FormatError MissingDependencyError CompileError",
+    "FormatError StorageError MissingDependencyError CompileError",
     "functions": "register_activation get_activation",
     "parameter": "Parameter",
     "graph.node": "Node InputNode ConstNode",
@@ -21,6 +21,15 @@ _HOMES: dict[str, str] = {
     "graph.connections": "Connections",
     "graph.layer": "Layer",
     "graph.network": "Network",
+    "layers.core": "Input Dense Activation Softmax ReLU LeakyReLU Dropout",
+    "layers.convolution": "Conv1D Conv2D DepthwiseConv2D",
+    "layers.pooling": "MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D "
+    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalAveragePooling1D GlobalAveragePooling2D",
+    "layers.shaping": "Flatten Reshape ZeroPadding1D ZeroPadding2D",
+    "layers.merging": "Add Multiply Average Maximum Concatenate",
+    "layers.normalization": "BatchNormalization LayerNormalization",
+    "storage.loading": "load",
+    "storage.document": "from_json",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 _PACKAGES = ("datasets", "zoo")

@@ -1,0 +1,1 @@
+"""Looking at networks: in words, in numbers, node by node."""
