@@ -18,9 +18,8 @@ from neurograph.errors import DataError, FormatError
 
 Array = NDArray[Any]
 Json = Any
-DTYPES = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
-)
+_BITS = {"int": (8, 16, 32, 64), "uint": (8, 16, 32, 64), "float": (16, 32, 64)}
+DTYPES = frozenset(["bool", *(f"{kind}{bits}" for kind, sizes in _BITS.items() for bits in sizes)])
 LONG = 64  # lists of more whole numbers than this are kept as arrays
 
 
@@ -73,9 +72,9 @@ class Plain:
         )
 
     def _list(self, what: str, values: list[Any]) -> Json:
-        if self._arrays is not None and len(values) > LONG:
-            if all(type(each) is int and -(2**63) <= each < 2**63 for each in values):
-                return {"$list": self._array(np.array(values, dtype=np.int64))}
+        apart = self._arrays is not None and len(values) > LONG
+        if apart and all(type(each) is int and -(2**63) <= each < 2**63 for each in values):
+            return {"$list": self._array(np.array(values, dtype=np.int64))}
         return [self(what, each) for each in values]
 
     def _mapping(self, what: str, value: Mapping[Any, Any]) -> Json:
@@ -154,10 +153,9 @@ class Revived:
 
 
 def _read_array(values: Json, dtype: str, shape: Json) -> Array:
-    kinds = {"b": bool, "f": (int, float)}.get(np.dtype(dtype).kind, int)
-    if not isinstance(values, list) or not all(
-        isinstance(each, kinds) and isinstance(each, bool) == (kinds is bool) for each in values
-    ):
+    kind = np.dtype(dtype).kind
+    kinds: set[type] = {bool} if kind == "b" else {int, float} if kind == "f" else {int}
+    if not isinstance(values, list) or not {type(each) for each in values} <= kinds:
         raise FormatError(f"an array of {dtype} has values that are not {dtype}")
     try:
         return np.array(values, dtype=dtype).reshape([int(side) for side in shape])

@@ -1,0 +1,329 @@
+"""Building a network again from its structure, checking every field on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurograph.errors import FormatError, NeurographError, UnknownNameError
+from neurograph.functions import Activation, get_activation
+from neurograph.graph.connection import Connection
+from neurograph.graph.layer import Layer
+from neurograph.graph.network import Network
+from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.graph.tutorial import TutorialLayer
+from neurograph.layer_functions import LayerFunction, make_function
+from neurograph.parameter import Parameter
+from neurograph.regularizers import get_regularizer
+from neurograph.storage.randomness import restored_generator
+from neurograph.storage.record import Record
+from neurograph.storage.registry import make_bundle
+from neurograph.storage.values import Json, Revived
+from neurograph.storage.weights import check_finite, named_parameters
+
+Array = NDArray[Any]
+T = TypeVar("T")
+MOST_NODES = 2**31
+_ROLES = ("units", "input", "const", "noise")
+_DTYPES = ("float16", "float32", "float64")
+# what constructors may raise when options that passed as JSON make no sense together
+_NONSENSE = (
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+)
+
+
+def network_of(
+    structure: Json, weights: Mapping[str, Array], arrays: Mapping[str, Array] | None = None
+) -> Network:
+    """Return the network that a structure describes, with the given weights as its own.
+
+    Parameters
+    ----------
+    structure : dict
+        What ``structure_of`` returned.
+    weights : mapping of name to array
+        The values of all parameters; the network takes the arrays over, without copying.
+    arrays : mapping, optional
+        The arrays that ``structure_of`` put apart.
+
+    Raises
+    ------
+    FormatError
+        Something is missing or makes no sense; the message says what.
+    DataError
+        A weight is NaN or infinite.
+    UnknownNameError
+        An activation is not registered here.
+    GraphError
+        There is a cycle without delay.
+
+    Examples
+    --------
+    >>> from neurograph.storage.structure import structure_of
+    >>> from neurograph.storage.weights import weight_arrays
+    >>> net = Network([2, 3, 1])
+    >>> twin = network_of(structure_of(net), weight_arrays(net))
+    >>> print(twin)
+    network: 2 -> 1, 2 layers with weights, 13 connections, 13 parameters
+    """
+    try:
+        return _Builder(Record("the structure", structure), weights, Revived(arrays)).network()
+    except NeurographError:
+        raise
+    except _NONSENSE as error:
+        raise FormatError(
+            f"the structure makes no sense: {type(error).__name__}: {error}"
+        ) from error
+
+
+class _Builder:
+    """Builds one network; what was built so far is found by number."""
+
+    def __init__(self, record: Record, weights: Mapping[str, Array], revived: Revived) -> None:
+        self.record = record
+        self.weights = weights
+        self.revived = revived
+        self.parameters: list[Parameter] = []
+        self.layers: list[Layer] = []
+        self.nodes: list[Node] = []
+
+    def network(self) -> Network:
+        record = self.record
+        self.parameters = [
+            self._parameter(row) for row in record.records("parameters", "parameter")
+        ]
+        self._check_names()
+        rows = list(record.records("layers", "layer"))
+        self.layers = [self._layer(row) for row in rows]
+        if sum(layer.size for layer in self.layers) > MOST_NODES:
+            raise FormatError(f"the structure: its layers have more than {MOST_NODES} nodes")
+        for row, layer in zip(rows, self.layers, strict=True):
+            self._join(row, layer)
+        self.nodes = [self._node(row) for row in record.records("nodes", "node")]
+        wired, own = self._connect(Record("the connections", record.fields.get("edges")))
+        network = Network.assembled(
+            record.text("name"),
+            list(self.layers),
+            self.nodes,
+            wired=wired,
+            weights=own,
+            inputs=self._ends("inputs"),
+            outputs=self._ends("outputs"),
+        )
+        self._finish(network, own)
+        return network
+
+    def _check_names(self) -> None:
+        names = [parameter.name for parameter in self.parameters]
+        if len(set(names)) < len(names):
+            raise FormatError("the structure: two parameters have one name")
+        extra = sorted(set(self.weights) - set(names))
+        if extra:
+            raise FormatError(f"parameter {extra[0]!r} has weights but no place in the structure")
+
+    def _parameter(self, row: Record) -> Parameter:
+        name = row.text("name")
+        value = self.weights.get(name)
+        if value is None:
+            raise FormatError(f"parameter {name!r} has no weights")
+        shape, dtype = row.sizes("shape"), row.text("dtype")
+        if value.shape != shape or value.dtype.name != dtype or dtype not in _DTYPES:
+            raise FormatError(
+                f"parameter {name!r} is {dtype} of shape {shape} in the structure, but its weights "
+                f"are {value.dtype.name} of shape {value.shape}"
+            )
+        check_finite("the file", name, value)
+        parameter = Parameter(shape=shape, name=name, trainable=row.flag("trainable"))
+        parameter._bind(np.ascontiguousarray(value).reshape(shape), np.zeros(shape, dtype))
+        self._training_options(row, parameter)
+        return parameter
+
+    def _training_options(self, row: Record, parameter: Parameter) -> None:
+        fields = row.fields
+        if "frozen" in row:
+            indices = np.asarray(self.revived(fields["frozen"]), dtype=np.int64)
+            if indices.ndim != 1 or np.any(indices < 0) or np.any(indices >= parameter.size):
+                raise FormatError(f"{row.what}: weights are frozen that do not exist")
+            parameter.freeze(indices)
+        if "regularizer" in row:
+            parameter.regularizer = get_regularizer(self.revived(row.mapping("regularizer")))
+        if "learning_rate_factor" in row:
+            factor = np.asarray(self.revived(fields["learning_rate_factor"]))
+            if factor.dtype.kind not in "fiu" or factor.shape not in ((), parameter.shape):
+                raise FormatError(f"{row.what}: its learning-rate factor is not a number")
+            parameter.learning_rate_factor = factor if factor.ndim else float(factor)
+
+    def _layer(self, row: Record) -> Layer:
+        role = row.text("role")
+        if role not in _ROLES:
+            raise FormatError(f"{row.what}: there is no role {role!r}")
+        shape = row.sizes("shape")
+        if math.prod(shape) > MOST_NODES:
+            raise FormatError(f"{row.what}: its shape {shape} has more than {MOST_NODES} nodes")
+        kind = TutorialLayer if "tutorial" in row else Layer
+        layer = kind(
+            shape,
+            kind=row.text("kind"),
+            name=row.text("name"),
+            activation=_activation(row),
+            aggregation=row.text("aggregation"),
+            role=role,
+            sequence=row.flag("sequence"),
+            steps=row.whole("steps") if "steps" in row else None,
+        )
+        if isinstance(layer, TutorialLayer):
+            layer.number = row.whole("tutorial")
+        layer.parameters = self._own(row)
+        layer.config = self.revived(row.mapping("config"))
+        if "function" in row:
+            layer.function = self._function(Record(row.what, row.fields["function"]))
+        return layer
+
+    def _own(self, row: Record) -> dict[str, Parameter]:
+        return {
+            local: _pick(f"{row.what}: its parameter {local!r}", number, self.parameters)
+            for local, number in row.mapping("parameters").items()
+        }
+
+    def _function(self, row: Record) -> LayerFunction:
+        options = self.revived(row.mapping("options"))
+        return make_function(row.text("name"), self._own(row), options)
+
+    def _join(self, row: Record, layer: Layer) -> None:
+        """Give a layer its links to other layers and the bundles that feed it."""
+        count = len(self.layers)
+        if "root" in row:
+            layer.root = self.layers[row.whole("root", below=count)]
+        if "const" in row:
+            layer.const = self.layers[row.whole("const", below=count)]
+        if "initial_layer" in row:
+            layer.initial = self.layers[row.whole("initial_layer", below=count)]
+        elif "initial" in row:
+            layer.initial = self.revived(row.fields["initial"])
+        for name, number in row.mapping("parts").items():
+            layer.parts[name] = _pick(f"{row.what}: its part {name!r}", number, self.layers)
+        for bundle in row.records("incoming", f"{row.what}: bundle"):
+            self._bundle(bundle, layer)
+
+    def _bundle(self, row: Record, target: Layer) -> None:
+        parameter = None
+        if "parameter" in row:
+            parameter = self.parameters[row.whole("parameter", below=len(self.parameters))]
+        source = self.layers[row.whole("source", below=len(self.layers))]
+        options = self.revived(row.mapping("options"))
+        delay = row.whole("delay", least=-(2**31), below=2**31) if "delay" in row else 0
+        try:
+            make_bundle(row.text("type"), source, target, parameter, delay, options)
+        except _NONSENSE as error:
+            raise FormatError(f"{row.what}: it makes no sense: {error}") from error
+
+    def _node(self, row: Record) -> Node:
+        kind, name = row.text("kind"), row.text("name")
+        position = row.sizes("position", least=-(2**31)) if "position" in row else None
+        if kind == "input":
+            node: Node = InputNode(name, position=position)
+        elif kind == "const":
+            node = ConstNode(name)
+            node.position = position
+        elif kind == "node":
+            aggregation = row.text("aggregation")
+            node = Node(_activation(row), aggregation, name=name, position=position)
+        else:
+            raise FormatError(f"{row.what}: there is no kind of node {kind!r}")
+        if "initial" in row:
+            node.initial = self.revived(row.fields["initial"])
+        return node
+
+    def _connect(self, edges: Record) -> tuple[list[Node], Parameter | None]:
+        """Make the hand-made connections; return the library nodes at their ends."""
+        own = None
+        if "own" in edges:
+            own = self.parameters[edges.whole("own", below=len(self.parameters))]
+        columns = [
+            np.asarray(self.revived(edges.fields.get(name)), dtype=np.int64)
+            for name in ("ups", "downs", "delays", "parameters", "addresses")
+        ]
+        if any(column.shape != columns[0].shape or column.ndim != 1 for column in columns):
+            raise FormatError("the connections: their columns do not have one length")
+        nodes = _Numbered(self.layers, self.nodes)
+        for up, down, delay, owner, address in zip(*(c.tolist() for c in columns), strict=True):
+            parameter = _pick("the connections: a parameter", owner, self.parameters)
+            Connection(nodes[up], nodes[down], parameter=parameter, index=address, delay=delay)
+        return list(nodes.wired.values()), own
+
+    def _ends(self, name: str) -> list[Layer | Node]:
+        ends: list[Layer | Node] = []
+        for row in self.record.records(name, name[:-1]):
+            if "layer" in row:
+                ends.append(self.layers[row.whole("layer", below=len(self.layers))])
+            else:
+                count = len(self.nodes)
+                ends += [self.nodes[index] for index in row.sizes("nodes", below=count)]
+        return ends
+
+    def _finish(self, network: Network, own: Parameter | None) -> None:
+        handmade = network.handmade
+        if own is not None:
+            handmade.table()  # moved the connections' own weights into a parameter of their own
+            if handmade.weights is None or not np.array_equal(handmade.weights.value, own.value):
+                raise FormatError("the connections: their own weights are not in order")
+            handmade.weights.trainable, handmade.weights.frozen = own.trainable, own.frozen
+            handmade.weights.learning_rate_factor = own.learning_rate_factor
+        group = Record("the group of hand-made nodes", self.record.fields.get("group"))
+        handmade.group.name = group.text("name") if self.nodes else ""
+        handmade.group.sequence = group.flag("sequence")
+        handmade.group.steps = group.whole("steps") if "steps" in group else None
+        network.generator = restored_generator(self.revived(self.record.mapping("generator")))
+        names = [parameter.name for parameter in self.parameters]
+        if list(named_parameters(network)) != names:
+            raise FormatError("the structure: its parameters do not belong to its layers")
+        network.stages()
+
+
+class _Numbered:
+    """The nodes of a network by number: those of the layers, then the hand-made ones."""
+
+    def __init__(self, layers: list[Layer], nodes: list[Node]) -> None:
+        self.layers = layers
+        self.nodes = nodes
+        self.starts = np.cumsum([0, *(layer.size for layer in layers)])
+        self.wired: dict[int, Node] = {}
+
+    def __getitem__(self, number: int) -> Node:
+        first = int(self.starts[-1])
+        if not 0 <= number < first + len(self.nodes):
+            raise FormatError(f"the connections: there is no node {number}")
+        if number >= first:
+            return self.nodes[number - first]
+        if number not in self.wired:
+            place = int(np.searchsorted(self.starts, number, side="right")) - 1
+            node = self.layers[place].own_node(number - int(self.starts[place]))
+            self.wired[number] = node
+        return self.wired[number]
+
+
+def _pick(what: str, number: object, rows: list[T]) -> T:
+    if type(number) is not int or not 0 <= number < len(rows):
+        raise FormatError(f"{what} is number {number!r} of {len(rows)}")
+    return rows[number]
+
+
+def _activation(row: Record) -> Activation:
+    name = row.text("activation")
+    try:
+        return get_activation(name)
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{row.what} has the activation {name!r}, which is not known here; call "
+            f"ng.register_activation({name!r}, function, derivative) first, then load again"
+        ) from error
