@@ -56,7 +56,10 @@ def number(
     real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf":
         real, value = True, value.item()
-    found = float(value) if real else math.nan  # type: ignore[arg-type]
+    try:
+        found = float(value) if real else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        found = math.inf
     if not (math.isfinite(found) and least <= found <= most and above < found < below):
         kind = "number " + " and ".join(limits) if limits else "finite number"
         raise OptionError(f"{what} must be a {kind}, got {value!r}")

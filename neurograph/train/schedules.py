@@ -60,6 +60,10 @@ class ExponentialDecay(Schedule):
         self._check("initial_learning_rate", least=0)
         self._check("decay_steps", above=0)
         self._check("decay_rate", above=0)
+        if not isinstance(self.staircase, bool):
+            raise OptionError(
+                f"ExponentialDecay: staircase must be True or False, got {self.staircase!r}"
+            )
 
     def __call__(self, step: int) -> float:
         """Return the rate at `step`."""
