@@ -99,7 +99,7 @@ class Network(NetworkVerbs):
         self.version = Version()
         self.generator = np.random.default_rng(seed)
         self.handmade = HandMade(self)
-        self._models: dict[Any, Any] = {}
+        self.arena: Any = None
         self._walk: Any = None
         self.gradients_due = False  # whether deltas are newer than gradients
         self._stages: tuple[int, list[Stage]] | None = None

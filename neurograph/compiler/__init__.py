@@ -1,0 +1,1 @@
+"""The compiler: a network lowered to NumPy statements on arrays that are allocated once."""

@@ -1,0 +1,147 @@
+"""Build: the whole way from a network to a program, forward and backward, through the passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from neurograph.compiler import lowerings  # noqa: F401 (fills the table of bundles)
+from neurograph.compiler.backward import Backward
+from neurograph.compiler.lower import Lowering, Row
+from neurograph.compiler.passes import run_passes
+from neurograph.compiler.program import Array, Program, Ref
+from neurograph.compiler.settle import settle
+from neurograph.graph.network import Network
+from neurograph.parameter import Parameter
+
+
+class LossLike(Protocol):
+    """What the compiler needs of a loss."""
+
+    class_numbers: bool
+
+    def lines(self, weighted: bool = False) -> Any:
+        """Return the in-place form."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What kind of program is wanted."""
+
+    training: bool = False
+    dtype: str = "float32"
+    losses: tuple[Any, ...] = ()
+    loss_weights: tuple[float, ...] = ()
+    weighted: bool = False
+    keep: bool = False
+    inputs_too: bool = False
+    passes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A program and what it was made from."""
+
+    program: Program
+    rows: tuple[Row, ...]
+    parameter_of: dict[str, Parameter]
+    targets: tuple[str, ...]
+    inputs: tuple[str, ...]
+    row_of_node: Any
+
+
+def build(network: Network, options: Options) -> Built:
+    """Return the program of a network."""
+    lowering = Lowering(network, options.training, options.dtype)
+    program = settle(lowering.run())
+    targets: tuple[str, ...] = ()
+    if options.losses:
+        program, targets = add_backward(network, program, lowering, options)
+    program = run_passes(program, options.passes, keep=options.keep)
+    inputs = tuple(
+        lowering.outputs[id(port.layer)] if port.indices is None else lowering.outputs[-1]
+        for port in network.inputs
+    )
+    return Built(
+        program,
+        tuple(lowering.rows),
+        lowering.parameter_of,
+        targets,
+        inputs,
+        lowering.irregular.row,
+    )
+
+
+def add_backward(
+    network: Network, program: Program, lowering: Lowering, options: Options
+) -> tuple[Program, tuple[str, ...]]:
+    """Return the program with losses and the backward pass, and the names of the targets."""
+    roots = [
+        name
+        for name, parameter in lowering.parameter_of.items()
+        if parameter.trainable or options.keep
+    ]
+    if options.inputs_too or options.keep:
+        roots += [
+            name
+            for name, array in program.arrays.items()
+            if array.role == "input" and array.dtype == options.dtype
+        ]
+    if options.keep:
+        roots += [name for (_, what), name in program.values.items() if what != "output"]
+    backward = Backward(program, options.dtype, roots)
+    targets = []
+    for number, (output, loss) in enumerate(zip(program.outputs, options.losses, strict=True)):
+        array = program.arrays[output]
+        targets.append(_target(backward, array, loss, number))
+        inputs = [Ref(output), Ref(targets[-1])]
+        if options.weighted:
+            lead = tuple(dim for dim in array.dims if isinstance(dim, str))
+            dims = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
+            inputs.append(Ref(backward.builder.array(f"weight_{number}", dims, "target")))
+        name = backward.builder.constant(f"loss_{number}_function", loss)
+        weight = options.loss_weights[number] if options.loss_weights else 1.0
+        factor = {} if weight == 1.0 else {"factor": weight}
+        backward.builder.emit(
+            "loss", backward.of(Ref(output)), *inputs, loss=name, **factor  # type: ignore[arg-type]
+        )
+    backward.run(program.forward)
+    _add_penalties(backward, lowering)
+    found = settle(
+        replace(
+            program,
+            arrays=backward.builder.arrays,
+            constants=backward.builder.constants,
+            forward=(),
+            backward=tuple(backward.builder.steps),
+        )
+    )
+    values = dict(program.values)
+    for (layer, what), name in program.values.items():
+        if what.startswith("net") and name in backward.names:
+            values[layer, what.replace("net", "delta", 1)] = backward.names[name]
+    return (
+        replace(found, forward=program.forward, values=values),
+        tuple(targets),
+    )
+
+
+def _target(backward: Backward, output: Array, loss: Any, number: int) -> str:
+    if getattr(loss, "class_numbers", False):
+        return backward.builder.array(f"target_{number}", output.dims[:-1], "target", dtype="int64")
+    return backward.builder.array(f"target_{number}", output.dims, "target")
+
+
+def _add_penalties(backward: Backward, lowering: Lowering) -> None:
+    for name, parameter in lowering.parameter_of.items():
+        penalty = parameter.regularizer
+        if penalty is not None and parameter.trainable and (penalty.l1 or penalty.l2):
+            backward.builder.emit(
+                "penalty",
+                backward.of(Ref(name)),
+                Ref(name),
+                l1=float(penalty.l1),
+                l2=float(penalty.l2),
+            )
+

@@ -1,0 +1,305 @@
+"""Emit: writes the NumPy text of a program for one batch size."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from neurograph.compiler.builder import Builder
+from neurograph.compiler.backward import shifted
+from neurograph.compiler.operations import OPERATIONS
+from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step
+from neurograph.compiler.storage import Sizes, Storage
+from neurograph.lines import Lines
+
+
+_AUGMENTED = re.compile(r"^(\s*)(\w+(?:\[t\])?) ([-+*/&])= (.+)$")
+_UFUNCS = {
+    "+": "add",
+    "-": "subtract",
+    "*": "multiply",
+    "/": "divide",
+    "&": "logical_and",
+}
+
+
+def _as_call(match: re.Match[str]) -> str:
+    """Turn an augmented assignment, which would make a local variable, into a NumPy call."""
+    indent, name, sign, value = match.groups()
+    return f"{indent}np.{_UFUNCS[sign]}({name}, {value}, out={name})"
+
+
+class Emitter:
+    """Collects the lines of the source text; operations ask it for names, shapes and temporaries."""
+
+    def __init__(
+        self, program: Program, sizes: Sizes, storage: Storage, offsets: Mapping[str, int]
+    ) -> None:
+        self.builder = Builder("", program)
+        self.program = program
+        self.sizes = sizes
+        self.batch = sizes.batch
+        self.storage = storage
+        self.offsets = offsets
+        self.used_constants: dict[str, Any] = {}
+        self.body: list[str] = []
+        self._views: dict[str, str] = {}
+        self._tops: list[str] = []
+        self._scratch: dict[tuple[str, int], int] = {}
+        self._scratch_views: dict[str, str] = {}
+        self._next_scratch = 0
+        self._indent = "    "
+        self.loss_count = 0
+        self.row_views: dict[str, str] = {}
+        self.known: set[str] = set(program.arrays)
+
+    # what operations ask ----------------------------------------------------------------------
+
+    def array(self, ref: Ref) -> Array:
+        """Return the declaration of an operand."""
+        return self.builder.arrays[ref.name]
+
+    def shape(self, ref: Ref) -> tuple[int, ...]:
+        """Return the shape of an operand (of one step of it, inside a loop)."""
+        shape = self.sizes.shape(self.array(ref).dims)
+        return shape if ref.offset is None else shape[1:]
+
+    def ndim(self, ref: Ref) -> int:
+        """Return the number of axes of an operand."""
+        return len(self.shape(ref))
+
+    def size(self, ref: Ref) -> int:
+        """Return the number of elements of an operand."""
+        return math.prod(self.shape(ref))
+
+    def lead(self, ref: Ref) -> int:
+        """Return the number of leading axes of an operand: batch, or time and batch."""
+        return self.array(ref).lead - (ref.offset is not None)
+
+    def nodes_first(self, ref: Ref) -> bool:
+        """Whether the nodes of an operand come before the batch."""
+        return self.array(ref).nodes_first
+
+    def dtype(self, ref: Ref) -> str:
+        """Return the dtype of an operand."""
+        return self.array(ref).dtype
+
+    def is_contiguous(self, ref: Ref) -> bool:
+        """Whether an operand is one piece of memory in C order."""
+        array = self.array(ref)
+        while array.view is not None:
+            base = self.builder.arrays[array.view.base]
+            if array.view.index is not None:
+                first = 1 if ref.offset is None else 2
+                for axis, (low, high) in enumerate(array.view.index):
+                    whole = low == 0 and (high is None or high == base.dims[axis])
+                    if axis >= first and not whole:
+                        return False
+                    if axis == 1 and ref.offset is None and not whole and base.dims[0] != 1:
+                        return False
+            array = base
+        return True
+
+    def same(self, one: Ref, other: Ref) -> bool:
+        """Whether two operands are the same memory."""
+        if one.name == other.name:
+            return one.offset == other.offset
+        a, b = self.array(one), self.array(other)
+        if a.view is not None or b.view is not None:
+            return False
+        buffers = self.storage.buffer_of
+        return a.name in buffers and buffers.get(a.name) == buffers.get(b.name)
+
+    def name(self, ref: Ref) -> str:
+        """Return the expression of an operand."""
+        if ref.offset is None:
+            return ref.name
+        name = shifted(self.builder, ref.name, ref.offset) if ref.offset else ref.name
+        return f"{name}[t]"
+
+    def rows(self, ref: Ref, columns: int | None = None) -> str:
+        """Return an operand as a matrix: all leading axes in one, ``columns`` in the other."""
+        shape = self.shape(ref)
+        columns = shape[-1] if columns is None else columns
+        if len(shape) == 2 and shape[1] == columns:
+            return self.name(ref)
+        rows = math.prod(shape) // columns
+        if ref.offset is not None:
+            return f"{self.name(ref)}.reshape({rows}, {columns})"
+        found = self.top(f"{ref.name}_rows", f"{ref.name}.reshape({rows}, {columns})")
+        self.row_views[found] = ref.name
+        return found
+
+    def top(self, name: str, expression: str) -> str:
+        """Return a name for an expression that is evaluated once, when the plan is made."""
+        for known, other in self._views.items():
+            if other == expression:
+                return known
+        found = self._free(name)
+        self._views[found] = expression
+        self._tops.append(f"{found} = {expression}")
+        return found
+
+    def _free(self, name: str) -> str:
+        found, number = name, 1
+        while found in self.known:
+            number += 1
+            found = f"{name}_{number}"
+        self.known.add(found)
+        return found
+
+    def scratch(self, shape: tuple[int, ...], dtype: str = "") -> str:
+        """Return a temporary; the next statement may use the same memory."""
+        dtype = dtype or self._dtype()
+        key = (dtype, self._next_scratch)
+        self._next_scratch += 1
+        size = math.prod(shape)
+        self._scratch[key] = max(self._scratch.get(key, 0), size)
+        kind = "mask" if dtype == "bool" else "scratch"
+        base = f"{kind}_{key[1]}"
+        shaped = f"{base}_{'x'.join(map(str, shape))}"
+        self._scratch_views[shaped] = f"{base}[:{size}].reshape({', '.join(map(str, shape))})"
+        return shaped
+
+    def mask(self, shape: tuple[int, ...]) -> str:
+        """Return a boolean temporary."""
+        return self.scratch(shape, "bool")
+
+    def ones(self, count: int) -> str:
+        """Return a vector of ones."""
+        return self.top(f"ones_{count}", f"np.ones({count}, np.{self._dtype()})")
+
+    def _dtype(self) -> str:
+        return next(
+            (a.dtype for a in self.program.arrays.values() if a.dtype.startswith("float")),
+            "float64",
+        )
+
+    def constant(self, name: str) -> str:
+        """Return the name of an object that the text needs from outside."""
+        self.used_constants[name] = self.program.constants[name]
+        return name
+
+    def constant_value(self, name: str) -> Any:
+        """Return an object that an attribute refers to."""
+        return self.program.constants[name]
+
+    def loss_name(self) -> str:
+        """Return the variable that gets the value of the next loss."""
+        self.loss_count += 1
+        return f"loss_{self.loss_count}"
+
+    # what operations write --------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        """Add a line to the function that is being written; ``a += b`` becomes a call."""
+        self.body.append(self._indent + _AUGMENTED.sub(_as_call, text))
+
+    def lines(self, lines: Lines, names: Mapping[str, str], shape: tuple[int, ...]) -> None:
+        """Add the statements of ``lines`` with their slots renamed."""
+        slots = dict(names)
+        slots |= {slot: self.scratch(shape) for slot in lines.scratch}
+        slots |= {slot: self.mask(shape) for slot in lines.masks}
+        for slot, expression in lines.setup:
+            renamed = Lines(expression).rename(slots)[0]
+            slots[slot] = self.top(slot, renamed)
+        for text in lines.rename(slots):
+            self.line(text)
+
+    def dot(self, left: str, right: str, out: str, plain: bool) -> None:
+        """Add a matrix product; ``plain``: the output is a contiguous matrix."""
+        function = "np.dot" if plain else "np.matmul"
+        self.line(f"{function}({left}, {right}, out={out})")
+
+    def into(
+        self, statement: Statement, write: Callable[[str], None], columns: int | None = None
+    ) -> None:
+        """Write a result to the output, or to a temporary that is then added to it."""
+        out = statement.out
+        target = self.name(out) if columns is None else self.rows(out, columns)
+        if not statement.accumulate:
+            write(target)
+            return
+        shape = self.shape(out)
+        if columns is not None:
+            shape = (math.prod(shape) // columns, columns)
+        part = self.scratch(shape)
+        write(part)
+        self.line(f"{target} += {part}")
+
+    # the whole text ---------------------------------------------------------------------------
+
+    def function(self, name: str, steps: tuple[Step, ...], tail: list[str] | None = None) -> str:
+        """Return the text of a function that runs the steps."""
+        self.body = []
+        for step in steps:
+            if isinstance(step, Loop):
+                self._loop(step)
+            else:
+                self._statement(step)
+        lines = [*self.body, *(f"    {line}" for line in tail or [])] or ["    pass"]
+        return "\n".join([f"def {name}():", *lines])
+
+    def _statement(self, statement: Statement) -> None:
+        self._next_scratch = 0
+        OPERATIONS[statement.op].emit(self, statement)
+
+    def _loop(self, loop: Loop) -> None:
+        steps = self.sizes.steps
+        order = f"range({steps})" if loop.direction > 0 else f"range({steps - 1}, -1, -1)"
+        self.line(f"for t in {order}:")
+        self._indent = "        "
+        for statement in loop.body:
+            self._statement(statement)
+        self._indent = "    "
+
+    def declarations(self) -> list[str]:
+        """Return the lines that make all arrays; call it after the functions were written."""
+        lines = []
+        shared = [
+            k
+            for k in range(len(self.storage.buffers))
+            if sum(1 for other in self.storage.buffer_of.values() if other == k) > 1
+        ]
+        if shared:
+            lines.append("# memory shared by arrays that are never needed at the same time")
+        for k in shared:
+            dtype, size = self.storage.buffers[k]
+            lines.append(f"memory_{k} = np.empty({size}, np.{dtype})")
+        lines.append("# arrays")
+        for array in self.builder.arrays.values():
+            lines.append(self._declaration(array, shared))
+        if self._scratch:
+            lines.append("# temporaries of single statements")
+        for (dtype, number), size in self._scratch.items():
+            kind = "mask" if dtype == "bool" else "scratch"
+            lines.append(f"{kind}_{number} = np.empty({size}, np.{dtype})")
+        lines += [f"{name} = {text}" for name, text in self._scratch_views.items()]
+        return [*lines, *self._tops]
+
+    def _declaration(self, array: Array, shared: list[int]) -> str:
+        shape = self.sizes.shape(array.dims)
+        if array.view is not None:
+            if array.view.index is None:
+                return f"{array.name} = {array.view.base}.reshape({_tuple(shape)})"
+            parts = ", ".join(
+                f"{low or ''}:{'' if high is None else high}" for low, high in array.view.index
+            )
+            return f"{array.name} = {array.view.base}[{parts}]"
+        if array.role in ("parameter", "gradient"):
+            vector = "parameters" if array.role == "parameter" else "gradients"
+            start = self.offsets[array.name]
+            stop = start + math.prod(shape)
+            return f"{array.name} = {vector}[{start}:{stop}].reshape({_tuple(shape)})"
+        if array.role == "table":
+            return f"{array.name} = {self.constant(f'{array.name}_table')}"
+        k = self.storage.buffer_of.get(array.name)
+        if k is None or k not in shared:
+            return f"{array.name} = np.empty({_tuple(shape)}, np.{array.dtype})"
+        return f"{array.name} = memory_{k}[:{math.prod(shape)}].reshape({_tuple(shape)})"
+
+
+def _tuple(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -1,0 +1,321 @@
+"""Lower: from a network to a program that calculates its outputs, layer by layer.
+
+Bundles are lowered by their type (``BUNDLES``, filled by the files of ``lowerings``); hand-made nodes
+go through ``handmade``. Contributions to a net input are written as additions, ``settle`` makes the
+first of them an assignment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from neurograph.compiler.backward import shifted
+from neurograph.compiler.builder import Builder
+from neurograph.compiler.handmade import Irregular
+from neurograph.compiler.program import Dim, Program, Ref
+from neurograph.errors import GraphError
+from neurograph.graph.connections import Bundle
+from neurograph.graph.layer import Layer
+from neurograph.graph.network import Network, Port
+from neurograph.graph.schedule import Stage
+from neurograph.layer_functions import Softmax
+from neurograph.parameter import Parameter
+
+BundleLowering = Callable[["Lowering", Any, Ref], None]
+BUNDLES: dict[type[Bundle], BundleLowering] = {}
+FUNCTIONS: dict[type, Callable[["Lowering", Layer, Ref, Ref], None]] = {}
+CELLS: dict[str, Callable[["Lowering", list[Layer]], bool]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of ``model.explain()``: what was lowered, to which kernel, and why."""
+
+    block: str
+    kernel: str
+    reason: str
+    connections: int
+    statement: int
+
+
+@dataclass
+class Lowering:
+    """The state of one lowering."""
+
+    network: Network
+    training: bool
+    dtype: str
+    builder: Builder = field(init=False)
+    values: dict[tuple[str, str], str] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    outputs: dict[int, str] = field(default_factory=dict)
+    parameters: dict[int, str] = field(default_factory=dict)
+    parameter_of: dict[str, Parameter] = field(default_factory=dict)
+    inside: set[int] = field(default_factory=set)
+    looping: bool = False
+
+    def __post_init__(self) -> None:
+        self.builder = Builder(self.dtype)
+
+    # the whole network ------------------------------------------------------------------------
+
+    def run(self) -> Program:
+        """Return the program of the forward pass."""
+        network = self.network
+        self.irregular = Irregular(self)
+        for port in network.inputs:
+            if port.indices is None:
+                self._declare_input(port.layer)
+        self.irregular.declare()
+        stages = network.stages()
+        library = network.layers[: network.unit_count - len(network.handmade.nodes)]
+        self._number = {id(layer): unit for unit, layer in enumerate(library)}
+        for number, stage in enumerate(stages):
+            layers = [library[unit] for unit in stage.units if unit < len(library)]
+            if stage.direction == 0:
+                for layer in layers:
+                    self._lower_layer(layer)
+                self.irregular.lower_rank(number, 0)
+            else:
+                self._lower_cycle(number, stage, layers)
+        outputs = tuple(self._output(port) for port in network.outputs)
+        return Program(
+            self.builder.arrays,
+            tuple(self.builder.steps),
+            (),
+            self.builder.constants,
+            self.values,
+            outputs,
+        )
+
+    def _lower_cycle(self, number: int, stage: Stage, layers: list[Layer]) -> None:
+        for layer in layers:
+            self._declare_output(layer)
+        roots = {id(layer.root or layer): layer.root or layer for layer in layers}
+        kinds = {root.kind for root in roots.values()}
+        if len(kinds) == 1 and (cell := CELLS.get(next(iter(kinds)))) and cell(self, layers):
+            return
+        self.inside = {id(layer) for layer in layers}
+        self.looping = True
+        with self.builder.loop(stage.direction):
+            for rank, units in enumerate(stage.ranks):
+                for layer in [layer for layer in layers if self._number[id(layer)] in units]:
+                    self._lower_layer(layer)
+                    self.irregular.after_step(layer)
+                self.irregular.lower_rank(number, rank)
+        self.looping = False
+        self.inside = set()
+
+    # arrays -----------------------------------------------------------------------------------
+
+    def lead(self, sequence: bool) -> tuple[Dim, ...]:
+        """Return the leading axes: time and batch, or the batch."""
+        return ("T", "B") if sequence else ("B",)
+
+    def history(self, layer: Layer) -> tuple[int, int]:
+        """Return how many steps before the first and after the last somebody reads."""
+        delays = [bundle.delay for bundle in layer.outgoing] + self.irregular.delays_from(layer)
+        return max([0, *delays]), max([0, *(-delay for delay in delays)])
+
+    def declare(self, name: str, layer: Layer, role: str = "value", dtype: str = "") -> str:
+        """Declare the array of a layer's outputs with room for its history; return the view of it."""
+        before, after = self.history(layer)
+        if not before and not after:
+            dims = (*self.lead(layer.sequence), *layer.shape)
+            return self.builder.array(name, dims, role, dtype=dtype or self.dtype)
+        dims = (f"T+{before + after}", "B", *layer.shape)
+        base = self.builder.array(f"{name}_all", dims, role, dtype=dtype or self.dtype)
+        view = self.builder.part(base, ((before, -after if after else None),), name)
+        if before:
+            self._initial(layer, self.builder.part(base, ((0, before),), f"{name}_initial"))
+        if after:
+            self._initial(layer, self.builder.part(base, ((-after, None),), f"{name}_final"))
+        return view
+
+    def _initial(self, layer: Layer, place: str) -> None:
+        if layer.initial is None:
+            self.builder.emit("fill", place, accumulate=False, value=0)
+        elif isinstance(layer.initial, Layer):
+            self.builder.emit("copy", place, self.outputs[id(layer.initial)])
+        else:
+            table = self.table(f"{layer.name}_state", np.asarray(layer.initial), layer.shape)
+            self.builder.emit("copy", place, table)
+
+    def table(self, name: str, contents: Any, dims: tuple[Dim, ...]) -> str:
+        """Declare an array whose contents are fixed; return its name."""
+        found = self.builder.array(name, dims, "table")
+        self.builder.constants[f"{found}_table"] = np.ascontiguousarray(
+            np.broadcast_to(np.asarray(contents, dtype=self.dtype), dims)
+        )
+        return found
+
+    def parameter(self, parameter: Parameter) -> str:
+        """Return the name of a parameter's array."""
+        found = self.parameters.get(id(parameter))
+        if found is None:
+            found = self.builder.array(parameter.name, parameter.shape, "parameter")
+            self.parameters[id(parameter)] = found
+            self.parameter_of[found] = parameter
+        return found
+
+    def weights(self, parameter: Parameter, first: int, count: int, name: str = "") -> str:
+        """Return a vector of ``count`` weights of a parameter, from its last axis."""
+        whole = self.parameter(parameter)
+        if len(parameter.shape) != 1:
+            whole = self.builder.reshape(whole, (parameter.size,))
+        return self.builder.part(whole, ((first, first + count),), name)
+
+    def _declare_input(self, layer: Layer) -> None:
+        dtype = str(layer.config.get("dtype", self.dtype))
+        name = self.declare(layer.name, layer, "input", dtype)
+        self.outputs[id(layer)] = name
+        self.values[layer.name, "output"] = name
+
+    def read(self, layer: Layer, delay: int = 0) -> Ref:
+        """Return the outputs of a layer as an operand, ``delay`` steps late."""
+        name = self.outputs[id(layer)]
+        if self.looping and layer.sequence:
+            return Ref(name, -delay)
+        if delay and layer.sequence:
+            return Ref(shifted(self.builder, name, -delay))
+        return Ref(name)
+
+    def here(self, name: str, layer: Layer) -> Ref:
+        """Return an array of the present layer as an operand."""
+        return Ref(name, 0 if self.looping and layer.sequence else None)
+
+    def reshaped(self, ref: Ref, dims: tuple[int, ...], sequence: bool) -> Ref:
+        """Return an operand with other node dimensions."""
+        return Ref(self.builder.reshape(ref.name, (*self._lead_of(ref.name), *dims)), ref.offset)
+
+    def _lead_of(self, name: str) -> tuple[Dim, ...]:
+        dims = self.builder.arrays[name].dims
+        return tuple(dim for dim in dims if isinstance(dim, str))
+
+    # one layer --------------------------------------------------------------------------------
+
+    def _declare_output(self, layer: Layer) -> None:
+        if id(layer) not in self.outputs:
+            name = self.declare(layer.name, layer)
+            self.outputs[id(layer)] = name
+            self.values[layer.name, "output"] = name
+
+    def _lower_layer(self, layer: Layer) -> None:
+        if layer.role == "input":
+            if id(layer) not in self.outputs:
+                raise GraphError(
+                    f"network {self.network.name!r}: {layer.name!r} is an input that is not among "
+                    f"the inputs of the network"
+                )
+            return
+        if layer.role == "const":
+            return
+        if layer.role == "noise":
+            self._lower_noise(layer)
+            return
+        if not layer.incoming and not self.irregular.feeds(layer):
+            raise GraphError(f"layer {layer.name!r} has no incoming connections")
+        self._declare_output(layer)
+        out = self.outputs[id(layer)]
+        plain = layer.function is None and layer.activation.name == "identity"
+        net = out
+        if not plain:
+            dims = (*self.lead(layer.sequence), *layer.shape)
+            net = self.builder.array(f"{layer.name}_net", dims)
+        self.values[layer.name, "net"] = net
+        net_ref, out_ref = self.here(net, layer), self.here(out, layer)
+        self._aggregate(layer, net_ref)
+        if layer.function is not None:
+            self._apply(layer, net_ref, out_ref)
+        elif not plain:
+            name = self.builder.constant(layer.activation.name, layer.activation)
+            self.builder.emit("activate", out_ref, net_ref, accumulate=False, function=name)
+
+    def _apply(self, layer: Layer, net: Ref, out: Ref) -> None:
+        special = FUNCTIONS.get(type(layer.function))
+        if isinstance(layer.function, Softmax):
+            self.builder.emit("softmax", out, net, accumulate=False)
+        elif special is not None:
+            special(self, layer, net, out)
+        else:
+            name = self.builder.constant(f"{layer.name}_function", layer.function)
+            self.builder.emit(
+                "apply", out, net, accumulate=False, function=name, training=int(self.training)
+            )
+
+    def _lower_noise(self, layer: Layer) -> None:
+        self.outputs[id(layer)] = name = self.builder.array(
+            layer.name, (*self.lead(layer.sequence), *layer.shape), "noise"
+        )
+        self.values[layer.name, "output"] = name
+        self.builder.constants[f"{name}_sampler"] = layer.config.get("sampler")
+
+    def _aggregate(self, layer: Layer, net: Ref) -> None:
+        simple = [bundle for bundle in layer.incoming if is_elementwise(bundle)]
+        if layer.aggregation == "sum" or all(
+            getattr(bundle, "aggregates", False) for bundle in layer.incoming
+        ):
+            for bundle in layer.incoming:
+                self.lower_bundle(bundle, net)
+            self.irregular.add_to(layer, net)
+        elif len(simple) == len(layer.incoming) and not self.irregular.feeds(layer):
+            self._combine(layer, net)
+        else:
+            self.irregular.aggregate_layer(layer, net)
+
+    def lower_bundle(self, bundle: Bundle, net: Ref) -> None:
+        """Add what a bundle brings to the net input of its target."""
+        lower = BUNDLES.get(type(bundle))
+        if lower is None:
+            self.irregular.add_bundle(bundle, net)
+        else:
+            lower(self, bundle, net)
+
+    def goes_by_edges(self, bundle: Bundle) -> bool:
+        """Whether a bundle is lowered by its explicit edges."""
+        if bundle.target.aggregation != "sum":
+            return not all(map(is_elementwise, bundle.target.incoming))
+        return type(bundle) not in BUNDLES
+
+    def note(self, bundle: Bundle, kernel: str, reason: str) -> None:
+        """Add a row for a bundle to the table of ``model.explain()``."""
+        self.add_row(bundle.label, kernel, reason, len(bundle))
+
+    def add_row(self, block: str, kernel: str, reason: str, connections: int) -> None:
+        """Add a row to the table of ``model.explain()``."""
+        self.rows.append(Row(block, kernel, reason, connections, len(self.builder.steps)))
+
+    def _combine(self, layer: Layer, net: Ref) -> None:
+        """Lower a product, maximum or mean of whole layers."""
+        operands = []
+        for bundle in layer.incoming:
+            if bundle.source.role == "const":
+                operands.append(Ref(self.table(f"{layer.name}_one", 1.0, layer.shape)))
+                continue
+            source = self.reshaped(self.read(bundle.source, bundle.delay), layer.shape, True)
+            operands.append(source)
+            self.note(bundle, layer.aggregation, "one connection a pair, weight 1")
+        if layer.aggregation == "mean":
+            factor = 1.0 / len(operands)
+            for operand in operands:
+                self.builder.emit("copy", net, operand, factor=factor)
+            return
+        operation = {"product": "multiply", "max": "maximum"}[layer.aggregation]
+        self.builder.emit(operation, net, *operands, accumulate=False)
+
+    def _output(self, port: Port) -> str:
+        if port.indices is None:
+            return self.outputs[id(port.layer)]
+        return self.irregular.output(port)
+
+
+def is_elementwise(bundle: Bundle) -> bool:
+    """Whether node i of the source feeds node i of the target with the constant weight 1."""
+    whole = getattr(bundle, "is_whole", False) or (
+        bundle.source.role == "const" and bundle.parameter is None
+    )
+    return bool(whole) and bundle.parameter is None and bundle.constant == 1.0

@@ -1,0 +1,88 @@
+"""How the plain bundles are lowered; spatial and temporal ones have files of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurograph.compiler.lower import BUNDLES, Lowering
+from neurograph.compiler.program import Ref
+from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
+
+
+def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
+    builder = lowering.builder
+    if bundle.parameter is None or bundle.source.role == "const":
+        lowering.irregular.add_bundle(bundle, net)
+        return
+    kernel = lowering.parameter(bundle.parameter)
+    columns = (bundle.first_column, bundle.first_column + bundle.units)
+    kernel = builder.part(kernel, ((0, None), columns))
+    source = lowering.read(bundle.source, bundle.delay)
+    positions = () if bundle.positions == 1 else (bundle.positions,)
+    x = lowering.reshaped(source, (*positions, bundle.inputs), bundle.source.sequence)
+    lowering.note(bundle, "product", "every node feeds every node")
+    out = lowering.reshaped(net, (*positions, bundle.units), bundle.target.sequence)
+    if bundle.target.sequence and not bundle.source.sequence:
+        once = builder.array(f"{bundle.target.name}_once", ("B", *positions, bundle.units))
+        builder.emit("product", once, x, kernel)
+        builder.emit("copy", out, once)
+        return
+    builder.emit("product", out, x, kernel)
+
+
+def _bias(lowering: Lowering, bundle: BiasConnections, net: Ref) -> None:
+    if bundle.source.role != "const":
+        lowering.irregular.add_bundle(bundle, net)
+        return
+    if bundle.parameter is None:
+        ones = np.full(bundle.channels, bundle.constant)
+        vector = lowering.table(f"{bundle.target.name}_ones", ones, (bundle.channels,))
+    else:
+        vector = lowering.weights(bundle.parameter, bundle.first, bundle.channels)
+    lowering.note(bundle, "bias", "the ConstNode feeds every node")
+    size = bundle.target.size
+    out = net
+    if bundle.target.shape[-1:] != (bundle.channels,):
+        dims = (size // bundle.channels, bundle.channels)
+        out = lowering.reshaped(net, dims if dims[0] > 1 else (size,), bundle.target.sequence)
+    lowering.builder.emit("bias", out, vector)
+
+
+def _one_to_one(lowering: Lowering, bundle: OneToOneConnections, net: Ref) -> None:
+    builder = lowering.builder
+    source = lowering.read(bundle.source, bundle.delay)
+    source = lowering.reshaped(source, bundle.source_shape, bundle.source.sequence)
+    out = lowering.reshaped(net, bundle.target_shape, bundle.target.sequence)
+    source = _block(lowering, source, bundle.source_start, bundle.block)
+    out = _block(lowering, out, bundle.target_start, bundle.block)
+    lowering.note(bundle, "copy" if bundle.parameter is None else "scale", "node i feeds node i")
+    if bundle.parameter is None:
+        factor = {} if bundle.constant == 1.0 else {"factor": bundle.constant}
+        builder.emit("copy", out, source, **factor)
+        return
+    weights = lowering.weights(bundle.parameter, 0, bundle.parameter.size)
+    if bundle.parameter.size != bundle.block[-1]:
+        rest = int(np.prod(bundle.block)) // bundle.parameter.size
+        dims = (rest, bundle.parameter.size) if rest > 1 else (bundle.parameter.size,)
+        source = lowering.reshaped(source, dims, bundle.source.sequence)
+        out = lowering.reshaped(out, dims, bundle.target.sequence)
+    if bundle.target.sequence and not bundle.source.sequence:
+        once = builder.array(f"{bundle.target.name}_once", builder.arrays[source.name].dims)
+        builder.emit("scale", once, source, weights)
+        builder.emit("copy", out, once)
+        return
+    builder.emit("scale", out, source, weights)
+
+
+def _block(
+    lowering: Lowering, ref: Ref, start: tuple[int, ...], block: tuple[int, ...]
+) -> Ref:
+    array = lowering.builder.arrays[ref.name]
+    leading: list[tuple[int, int | None]] = [(0, None)] * array.lead
+    ranges = [(low, low + width) for low, width in zip(start, block, strict=True)]
+    return Ref(lowering.builder.part(ref.name, (*leading, *ranges)), ref.offset)
+
+
+BUNDLES[DenseConnections] = _dense
+BUNDLES[BiasConnections] = _bias
+BUNDLES[OneToOneConnections] = _one_to_one

@@ -1,0 +1,63 @@
+"""Drop what nobody reads: statements without effect, and arrays without statements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from neurograph.compiler.operations import OPERATIONS
+from neurograph.compiler.program import Loop, Program, Statement, Step
+
+
+def drop_dead(program: Program) -> Program:
+    """Return the program without statements whose results are never used."""
+    wanted = {program.base(name) for name in program.outputs}
+    wanted |= {name for name, array in program.arrays.items() if array.role == "gradient"}
+    steps: list[Step] = [*program.forward, *program.backward]
+    grew = True
+    while grew:  # backward through loops: what a later step of time reads counts too
+        before = len(wanted)
+        for step in reversed(steps):
+            for statement in step.body if isinstance(step, Loop) else (step,):
+                if _is_wanted(program, statement, wanted):
+                    wanted |= {program.base(ref.name) for ref in statement.inputs}
+        grew = len(wanted) > before
+    forward = _kept(program, program.forward, wanted)
+    backward = _kept(program, program.backward, wanted)
+    return drop_arrays(program.with_steps(forward, backward))
+
+
+def _is_wanted(program: Program, statement: Statement, wanted: set[str]) -> bool:
+    return (
+        program.base(statement.out.name) in wanted
+        or statement.op in ("loss", "penalty")
+        or OPERATIONS[statement.op].random
+    )
+
+
+def _kept(program: Program, steps: tuple[Step, ...], wanted: set[str]) -> list[Step]:
+    kept: list[Step] = []
+    for step in steps:
+        if isinstance(step, Loop):
+            body = tuple(s for s in step.body if _is_wanted(program, s, wanted))
+            if body:
+                kept.append(Loop(step.direction, body))
+        elif _is_wanted(program, step, wanted):
+            kept.append(step)
+    return kept
+
+
+def drop_arrays(program: Program) -> Program:
+    """Return the program without the declarations that no statement needs."""
+    used = set(program.outputs)
+    for step in (*program.forward, *program.backward):
+        for statement in step.body if isinstance(step, Loop) else (step,):
+            used |= {statement.out.name, *(ref.name for ref in statement.inputs)}
+    for name in list(used):
+        view = program.arrays[name].view
+        while view is not None:
+            used.add(view.base)
+            view = program.arrays[view.base].view
+    outside = ("input", "target", "noise", "parameter", "gradient")
+    arrays = {n: a for n, a in program.arrays.items() if n in used or a.role in outside}
+    values = {key: name for key, name in program.values.items() if name in arrays}
+    return replace(program, arrays=arrays, values=values)

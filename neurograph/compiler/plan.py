@@ -1,0 +1,119 @@
+"""Plan: a program with all its arrays for one batch size, and the functions that run it."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from neurograph.compiler.arena import Arena
+from neurograph.compiler.emit import Emitter
+from neurograph.compiler.program import Program
+from neurograph.compiler.storage import Sizes, assign
+from neurograph.errors import CompileError
+from neurograph.parameter import Array, Parameter
+
+_count = 0
+
+KERNELS = {
+    "edge_dots": "neurograph.kernels.edges",
+    "csr_matvecs": "scipy.sparse._sparsetools",
+    "csc_matvecs": "scipy.sparse._sparsetools",
+}
+
+
+class Plan:
+    """The arrays and functions of a program for one batch size and number of steps.
+
+    Attributes
+    ----------
+    source : str
+        The NumPy text; executing it gives the functions ``forward`` and ``backward``.
+    arrays : dict
+        All names of the text.
+    forward : callable
+    backward : callable
+        Returns the loss.
+    bytes : int
+        The memory of the values, without parameters.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        sizes: Sizes,
+        arena: Arena,
+        parameter_of: Mapping[str, Parameter],
+        *,
+        reuse: bool = True,
+        in_place: bool = True,
+        title: str = "",
+        draw: Callable[[Any, Array], None] | None = None,
+    ) -> None:
+        self.program = program
+        self.sizes = sizes
+        storage = assign(program, sizes, reuse, in_place)
+        self.bytes = storage.bytes
+        offsets = {}
+        for name, parameter in parameter_of.items():
+            offsets[name] = offsets[f"d_{name}"] = arena.offsets[id(parameter)]
+        emitter = Emitter(program, sizes, storage, offsets)
+        forward = emitter.function("forward", program.forward)
+        losses: list[str] = []
+        tail = []
+        if program.backward:
+            backward = emitter.function("backward", program.backward)
+            losses = [f"loss_{k + 1}" for k in range(emitter.loss_count)]
+            tail = [f"    return {' + '.join(losses) or '0.0'}"]
+            backward = "\n".join([backward, *tail])
+        parts = [f'"""{title}"""', "import numpy as np"]
+        text = "\n".join([forward, backward if program.backward else ""])
+        parts += [
+            f"from {module} import {kernel}" for kernel, module in KERNELS.items() if kernel in text
+        ]
+        total = len(arena.parameters)
+        parts += [
+            "",
+            "if 'parameters' not in globals():  # on its own, the text begins with zeros",
+            f"    parameters = np.zeros({total}, np.{arena.dtype})",
+            f"    gradients = np.zeros({total}, np.{arena.dtype})",
+            "",
+            *emitter.declarations(),
+            "",
+            "",
+            forward,
+        ]
+        if program.backward:
+            parts += ["", "", backward]
+        self.source = "\n".join(parts) + "\n"
+        self.arrays: dict[str, Any] = {
+            "parameters": arena.parameters,
+            "gradients": arena.gradients,
+            "draw": draw,
+            **emitter.used_constants,
+        }
+        self._execute()
+        self.forward: Callable[[], None] = self.arrays["forward"]
+        self.backward: Callable[[], float] | None = self.arrays.get("backward")
+        self._verify(emitter)
+
+    def _execute(self) -> None:
+        global _count
+        _count += 1
+        name = f"<neurograph program {_count}>"
+        linecache.cache[name] = (len(self.source), None, self.source.splitlines(True), name)
+        with np.errstate(all="ignore"):
+            exec(compile(self.source, name, "exec"), self.arrays)
+
+    def _verify(self, emitter: Emitter) -> None:
+        """Check that every view is a view: a copy would lose what is written to it."""
+        for name, array in emitter.builder.arrays.items():
+            if array.view is not None and not np.shares_memory(
+                self.arrays[name], self.arrays[array.view.base]
+            ):
+                raise CompileError(f"{name} is a copy of {array.view.base}, not a view")
+        for name, base in emitter.row_views.items():
+            if not np.shares_memory(self.arrays[name], self.arrays[base]):
+                raise CompileError(f"{name} is a copy of {base}, not a view")

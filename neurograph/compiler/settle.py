@@ -1,0 +1,139 @@
+"""Settle: decide which additions set an array, and which arrays must be zeroed first.
+
+Statements that contribute to an array are written as additions. The first one to touch a region sets
+it; where contributions overlap only in part, or leave a gap, the array is filled with zeros first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step
+
+Region = tuple[tuple[int, int], ...]
+_END = 1 << 40  # stands for the end of an axis of unknown length
+
+
+def settle(program: Program) -> Program:
+    """Return the program with every first addition turned into an assignment."""
+    forward, filled = _settle(program, program.forward)
+    backward, filled_back = _settle(program, program.backward)
+    return program.with_steps([*filled, *forward], [*filled_back, *backward])
+
+
+def _settle(program: Program, steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+    regions: dict[str, list[Region]] = {}
+    partial: set[str] = set()
+    order: list[tuple[Statement, bool]] = []
+
+    def first(statement: Statement) -> bool:
+        base = program.base(statement.out.name)
+        region = region_of(program, statement.out)
+        known = regions.setdefault(base, [])
+        if region is None:
+            partial.add(base)
+            known.append(whole_of(program.arrays[base]))
+            return False
+        if not statement.accumulate:
+            known.append(region)
+            return True
+        if any(_inside(region, other) for other in known):
+            return False
+        if any(overlap(region, other) for other in known):
+            partial.add(base)
+            known.append(whole_of(program.arrays[base]))
+            return False
+        known.append(region)
+        return True
+
+    for step in steps:
+        for statement in step.body if isinstance(step, Loop) else (step,):
+            order.append((statement, first(statement)))
+    for base, known in regions.items():
+        if program.arrays[base].role in ("value", "gradient") and not _covers(
+            program.arrays[base], known
+        ):
+            partial.add(base)
+    sets = {id(statement) for statement, is_first in order if is_first}
+
+    def settled(statement: Statement) -> Statement:
+        return replace(statement, accumulate=False) if id(statement) in sets else statement
+
+    found: list[Step] = []
+    for step in steps:
+        if isinstance(step, Loop):
+            found.append(Loop(step.direction, tuple(settled(s) for s in step.body)))
+        else:
+            found.append(settled(step))
+    fills: list[Step] = [
+        Statement("fill", Ref(base), (), False, (("value", 0),)) for base in sorted(partial)
+    ]
+    return found, fills
+
+
+def whole_of(array: Array) -> Region:
+    """Return the region of all elements."""
+    return tuple((0, _size(dim)) for dim in array.dims)
+
+
+def region_of(program: Program, ref: Ref) -> Region | None:
+    """Return the index ranges a reference covers in its base; None if they are not known."""
+    if ref.offset:
+        return None
+    array = program.arrays[ref.name]
+    chain = []
+    while array.view is not None:
+        chain.append(array)
+        array = program.arrays[array.view.base]
+    ranges = [(0, _size(dim)) for dim in array.dims]
+    reshaped = False
+    for each in reversed(chain):
+        assert each.view is not None
+        if each.view.index is None:
+            reshaped = True
+            continue
+        if reshaped:
+            return None
+        for axis, (low, high) in enumerate(each.view.index):
+            start, stop = ranges[axis]
+            end = stop if high is None else start + high if high >= 0 else stop + high
+            ranges[axis] = (start + low, end)
+    return tuple(ranges)
+
+
+def _size(dim: int | str) -> int:
+    if isinstance(dim, int):
+        return dim
+    _, _, extra = dim.partition("+")
+    return _END + int(extra or 0)
+
+
+def _inside(region: Region, other: Region) -> bool:
+    return all(a >= c and b <= d for (a, b), (c, d) in zip(region, other, strict=True))
+
+
+def overlap(region: Region, other: Region) -> bool:
+    """Whether two regions of one array have an element in common."""
+    return all(a < d and c < b for (a, b), (c, d) in zip(region, other, strict=True))
+
+
+def _covers(array: Array, regions: list[Region]) -> bool:
+    """Whether disjoint regions fill the array (they differ along one axis at the most)."""
+    whole = whole_of(array)
+    if any(_inside(whole, region) for region in regions):
+        return True
+    for axis in range(len(whole)):
+        rest = [
+            region[axis]
+            for region in regions
+            if all(_inside((whole[k],), (region[k],)) for k in range(len(whole)) if k != axis)
+        ]
+        reach = 0
+        for low, high in sorted(rest):
+            if low > reach:
+                break
+            reach = max(reach, high)
+        if rest and reach >= whole[axis][1]:
+            return True
+    return False
