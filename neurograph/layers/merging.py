@@ -109,8 +109,8 @@ class Concatenate(Recipe):
         for each, others in zip(layers, rest, strict=True):
             if others != rest[0] or len(each.shape) != len(layers[0].shape):
                 raise ShapeError(
-                    f"{self.label}: {_shown(layers[0])} and {_shown(each)} differ in more than "
-                    f"axis {self.axis}; only the size along that axis may differ"
+                    f"{self.label}: {_shown(layers[0])} and {_shown(each)} differ along "
+                    f"another axis than {self.axis}; only along that axis sizes may differ"
                 )
         shape = list(layers[0].shape)
         shape[axis] = sum(each.shape[axis] for each in layers)
