@@ -64,6 +64,8 @@ def as_labels(what: str, values: ArrayLike, classes: int | None = None) -> NDArr
         raise DataError(
             f"{what} holds {array[tuple(where)]} at position {where}: class numbers are whole"
         )
+    if array.dtype.kind in "fu" and (np.abs(array) > 2**53).any():
+        raise DataError(f"{what} holds {array.max():g}: no class has such a number")
     labels = array.astype(np.int64)
     top = "up" if classes is None else f"to {classes - 1}"
     wrong = (labels < 0) if classes is None else (labels < 0) | (labels >= classes)

@@ -134,7 +134,7 @@ def download(address: str, target: Path, title: str, progress: bool) -> None:
     import pooch
     import requests
 
-    with _bar(title, progress) as bar:
+    with _bar(title, address, progress) as bar:
         fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=30)
         try:
             fetch(address, str(target), None)
@@ -150,26 +150,34 @@ def download(address: str, target: Path, title: str, progress: bool) -> None:
 
 @contextmanager
 def temporary(folder: Path) -> Iterator[Path]:
-    """Give the name of a temporary file in a folder of the cache, and remove it afterwards."""
+    """Give the name of a temporary file in a folder of the cache, and remove it afterwards.
+
+    Raises
+    ------
+    DataError
+        When the folder cannot be written, also later, while the file is filled and kept.
+    """
+    part = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".download-", suffix=".part")
+        os.close(handle)
+        part = Path(name)
+        yield part
     except OSError as error:
         raise DataError(
             f"the cache {str(folder)!r} cannot be written ({error.strerror}): "
             "NEUROGRAPH_CACHE can name another folder"
         ) from error
-    os.close(handle)
-    try:
-        yield Path(name)
     finally:
-        Path(name).unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 class _Bar:
     """The few methods that pooch calls on a progress bar, shown by rich."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, address: str) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -192,7 +200,7 @@ class _Bar:
         self.shown = Progress(*columns, console=console, disable=not console.is_terminal)
         self.task = self.shown.add_task(title, total=None)
         if not console.is_terminal:
-            print(f"downloading {title}", file=sys.stderr)
+            print(f"downloading {title} from {address}", file=sys.stderr)
 
     def update(self, count: int) -> None:
         """Move on by a number of bytes."""
@@ -207,11 +215,11 @@ class _Bar:
 
 
 @contextmanager
-def _bar(title: str, progress: bool) -> Iterator[_Bar | bool]:
+def _bar(title: str, address: str, progress: bool) -> Iterator[_Bar | bool]:
     if not progress:
         yield False
         return
-    bar = _Bar(title)
+    bar = _Bar(title, address)
     with bar.shown:
         yield bar
 
@@ -224,7 +232,8 @@ def from_addresses(source: Source, names: str, attempt: Callable[[str], Result])
             return attempt(address)
         except (DataError, FormatError) as error:
             faults.append(str(error))
+    reasons = "; ".join(dict.fromkeys(faults))
     raise DataError(
-        f"{source.title} is not here and could not be downloaded ({'; '.join(faults)}): "
+        f"{source.title} is not here and could not be downloaded ({reasons}): "
         f"give a folder that holds {names}, or name one in NEUROGRAPH_DATA"
     )

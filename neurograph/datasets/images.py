@@ -195,8 +195,9 @@ def opened(pillow: Any, path: Path) -> Any:
         with warnings.catch_warnings():
             # a picture of absurd size is an error here, not a warning
             warnings.simplefilter("error", pillow.DecompressionBombWarning)
-            picture = pillow.open(path)
-            picture.load()
+            with path.open("rb") as file:
+                picture = pillow.open(file)
+                picture.load()
         return picture
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise FormatError(f"the picture {path.name!r} cannot be read: {error}") from error

@@ -108,7 +108,7 @@ def prepare_picture(
     values = _values(picture)
     if size[2:] == (3,):
         return _middle(values[..., :3] if values.shape[2] > 1 else values.repeat(3, 2), size)
-    ink = _ink(values.mean(axis=2), invert)
+    ink = _ink(_grey(values), invert)
     return _placed(ink, size[:2], box, centre).reshape(size)
 
 
@@ -183,6 +183,16 @@ def _middle(values: Picture, size: tuple[int, ...]) -> NDArray[np.float32]:
     return np.clip(resize(cut, (size[0], size[1])), 0, 1).astype(np.float32)
 
 
+def _grey(values: Picture) -> Picture:
+    """Return the brightness, or one colour where only that tells ink from paper."""
+    grey = values.mean(axis=2)
+    views = [grey, *np.moveaxis(values, 2, 0)]
+    rim = [np.concatenate([v[0], v[-1], v[:, 0], v[:, -1]]) for v in views]
+    contrasts = [np.abs(v - np.median(r)).max() for v, r in zip(views, rim, strict=True)]
+    best = int(np.argmax(contrasts))
+    return np.asarray(views[best] if contrasts[best] > 2.5 * contrasts[0] else grey)
+
+
 def _ink(grey: Picture, invert: bool | None) -> Picture:
     """Return how much is drawn at each pixel, 0..1; the paper, even unevenly lit, becomes 0."""
     from scipy import ndimage
@@ -193,13 +203,16 @@ def _ink(grey: Picture, invert: bool | None) -> Picture:
     if invert is None:
         strong = np.abs(seen) > 0.5 * np.abs(seen).max()
         invert = bool(seen[strong].sum() < 0) if strong.any() else False
-    ink = np.maximum(-change if invert else change, 0)
-    most = float(np.maximum(-seen if invert else seen, 0).max())
+    if invert:
+        # ink takes away a part of the light that falls on the paper, wherever that is
+        light = np.maximum(paper, 0.05)
+        change, seen, noise = -change / light, -seen / light, noise / float(np.median(light))
+    most = float(seen.max())
     if most < max(0.02, 6 * noise):
         raise DataError("nothing is drawn on the picture: it is as good as one colour")
-    peak = float(np.quantile(ink[ink > most / 2], 0.9))
+    peak = float(np.quantile(change[change > most / 2], 0.9))
     low = 3 * noise
-    ink = np.clip((ink - low) / max(peak - low, 1e-9), 0, 1)
+    ink = np.clip((change - low) / max(peak - low, 1e-9), 0, 1)
     return _without_specks(ink)
 
 
@@ -256,9 +269,9 @@ def _placed(ink: Picture, size: tuple[int, ...], box: int, centre: str) -> NDArr
         if centre == "mass":
             weight = small.sum(axis=1 - axis)
             middle = float(weight @ np.arange(shape[axis]) / weight.sum())
-        # MNIST's centres of mass lie at pixel 14 of 0..27, not at 13.5
+        # MNIST's centres of mass lie around pixel 14 of 0..27, from 13.5 on
         target = size[axis] / 2 if centre == "mass" else (size[axis] - 1) / 2
-        corner.append(int(np.clip(np.floor(target - middle + 0.5), 0, room)))
+        corner.append(int(np.clip(np.ceil(round(target - middle - 0.5, 6)), 0, room)))
     top, left = corner
     picture[top : top + shape[0], left : left + shape[1]] = small
     return picture

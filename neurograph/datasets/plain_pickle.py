@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickletools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +22,19 @@ _RECONSTRUCT = frozenset(
     {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 )
 _DTYPE = "numpy dtype"
+_NO_BYTES = frozenset({"__builtin__ bytes", "builtins bytes"})
 _VALUES = frozenset(
     {"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"}
     | {"STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
     | {"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
 )
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+
+
+_DAMAGE = (
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError),
+    *(OverflowError, RecursionError, DeprecationWarning),
+)
 
 
 class _Global:
@@ -91,10 +99,12 @@ def read_pickle(raw: bytes) -> Any:
     neurograph.errors.FormatError: the pickle is refused: it asks for builtins.print
     """
     try:
-        return _finished(_Machine().run(raw))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # wrong escapes in a text
+            return _finished(_Machine().run(raw))
     except FormatError as error:
         raise FormatError(f"the pickle is refused: {error}") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except _DAMAGE as error:
         raise FormatError(f"the pickle is damaged: {error}") from error
 
 
@@ -177,7 +187,7 @@ class _Machine:
 
     def name(self, name: str) -> None:
         """Put the name of an allowed NumPy function on the stack; refuse every other."""
-        if name not in _RECONSTRUCT | {_DTYPE, "numpy ndarray", "_codecs encode"}:
+        if name not in _RECONSTRUCT | _NO_BYTES | {_DTYPE, "numpy ndarray", "_codecs encode"}:
             raise FormatError(f"it asks for {name.replace(' ', '.')}")
         self.stack.append(_Global(name))
 
@@ -186,9 +196,13 @@ class _Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, _Global) or not isinstance(arguments, tuple):
             raise FormatError("it calls something that has no name")
-        if function.name == "_codecs encode":
+        if function.name in _NO_BYTES:
+            if arguments:
+                raise FormatError("it makes bytes from something")
+            self.stack.append(b"")
+        elif function.name == "_codecs encode":
             text, coding = arguments
-            if coding != "latin1":
+            if coding != "latin1" or not isinstance(text, str):
                 raise FormatError(f"it holds bytes written as {coding!r} text")
             self.stack.append(text.encode("latin1"))
         else:
@@ -206,6 +220,10 @@ class _Machine:
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     if len(items) % 2:
         raise FormatError("it holds a key without a value")
+    for key in items[::2]:
+        # a deeply nested tuple as a key would overflow the interpreter's stack when hashed
+        if not isinstance(key, str | bytes | int):
+            raise FormatError("it holds a key that is neither a text nor a number")
     return dict(zip(items[::2], items[1::2], strict=True))
 
 

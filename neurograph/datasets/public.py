@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 import zipfile
@@ -152,9 +153,9 @@ def _download_idx(source: Source, resource: Resource, progress: bool) -> bytes:
         with temporary(home) as part:
             download(f"{address}/{file}", part, f"{source.title}, {file}", progress)
             raw = part.read_bytes()
-        unpacked = verified(raw, resource, f"{address}/{file}")
-        with written_whole(home / file) as kept:
-            kept.write(raw)
+            unpacked = verified(raw, resource, f"{address}/{file}")
+            with written_whole(home / file) as kept:
+                kept.write(raw)
         return unpacked
 
     return from_addresses(source, f"{file} and its like", attempt)
@@ -234,7 +235,7 @@ def _kept_subset(folder: str | os.PathLike[str] | None) -> tuple[Part, Part] | N
     if path is None:
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             values = [arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FormatError(f"{str(path)!r} is not the subset of CIFAR-10: {error}") from error

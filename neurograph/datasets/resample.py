@@ -56,9 +56,7 @@ def _looked_up(x: Array, maps: NDArray[np.float32], fill: Fill, value: float) ->
     # the four neighbours of a place lie at fixed distances in the framed pictures
     flat, flat_index = framed.reshape(-1, channels), index.ravel()
     down, right = shares
-    above, below = (
-        _between(flat[shift:], flat_index, right) for shift in (0, width + 2)
-    )
+    above, below = (_between(flat[shift:], flat_index, right) for shift in (0, width + 2))
     below -= above
     below *= down
     above += below
@@ -117,5 +115,4 @@ def _filter(have: int, want: int) -> NDArray[np.float64]:
     else:
         weights = 1 - np.abs(pixel + 0.5 - (output + 0.5) * scale)
     weights = np.maximum(weights, 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

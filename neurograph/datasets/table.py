@@ -71,7 +71,7 @@ class Table(Mapping[str, Array]):
         for name in wanted:
             if self[name].dtype.kind not in "fi":
                 raise DataError(
-                    f"the column {name!r} of {self.source} holds text such as {self[name][0]!r}, "
+                    f"the column {name!r} of {self.source} holds text such as {str(self[name][0])!r}, "
                     "where numbers are expected"
                 )
         return np.stack([self[name].astype(np.float64) for name in wanted], axis=1)
@@ -164,7 +164,9 @@ def _rows(text: str, delimiter: str, source: str) -> tuple[list[str], list[list[
     """Return the header, the rows and the number of each row's line."""
     if "\0" in text:
         raise FormatError(f"{source} holds NUL characters: it is no text")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=delimiter, strict=True
+    )
     rows: list[list[str]] = []
     lines: list[int] = []
     header: list[str] = []
