@@ -32,7 +32,17 @@ class Incoming:
         return Incoming(self.sources[chosen], self.delays[chosen], self.edges.where(chosen))
 
 
-def combine(irregular: Irregular, incoming: Incoming, kind: str, nodes: int, net: Ref, name: str) -> None:
+def combine(irregular: Irregular, incoming: Incoming, kind: str, nodes: int, net: Ref, name:
+str
+
+
+
+
+
+
+s
+st str str)
+-> None:
     """Set ``net`` to the product or maximum of what comes into each node.
 
     Every node has connections of the same sources and delays, in the same order.

@@ -1,7 +1,7 @@
 """Arena: one contiguous vector for all parameters of a network, one for all gradients.
 
-Trainable parameters come first, so that an optimizer works on one slice. While the network lives in an
-arena, every ``parameter.value`` is a view of it: nothing is ever copied back.
+Trainable parameters come first, so that an optimizer works on one slice. While the network lives
+in an arena, every ``parameter.value`` is a view of it: nothing is ever copied back.
 """
 
 from __future__ import annotations

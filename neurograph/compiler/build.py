@@ -104,7 +104,11 @@ def add_backward(
         weight = options.loss_weights[number] if options.loss_weights else 1.0
         factor = {} if weight == 1.0 else {"factor": weight}
         backward.builder.emit(
-            "loss", backward.of(Ref(output)), *inputs, loss=name, **factor  # type: ignore[arg-type]
+            "loss",
+            backward.of(Ref(output)),
+            *inputs,
+            loss=name,
+            **factor,  # type: ignore[arg-type]
         )
     backward.run(program.forward)
     _add_penalties(backward, lowering)
@@ -144,4 +148,3 @@ def _add_penalties(backward: Backward, lowering: Lowering) -> None:
                 l1=float(penalty.l1),
                 l2=float(penalty.l2),
             )
-

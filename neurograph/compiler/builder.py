@@ -74,9 +74,7 @@ class Builder:
         other = self.arrays[model]
         return self.array(name, other.dims, dtype=other.dtype, nodes_first=other.nodes_first)
 
-    def part(
-        self, base: str, index: tuple[tuple[int, int | None], ...], name: str = ""
-    ) -> str:
+    def part(self, base: str, index: tuple[tuple[int, int | None], ...], name: str = "") -> str:
         """Declare the view ``base[low:high, …]`` and return its name (the base, if it is whole)."""
         array = self.arrays[base]
         dims = list(array.dims)

@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from neurograph.compiler.builder import Builder
 from neurograph.compiler.backward import shifted
+from neurograph.compiler.builder import Builder
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step
 from neurograph.compiler.storage import Sizes, Storage
 from neurograph.lines import Lines
-
 
 _AUGMENTED = re.compile(r"^(\s*)(\w+(?:\[t\])?) ([-+*/&])= (.+)$")
 _UFUNCS = {
@@ -32,7 +31,9 @@ def _as_call(match: re.Match[str]) -> str:
 
 
 class Emitter:
-    """Collects the lines of the source text; operations ask it for names, shapes and temporaries."""
+    """Collects the lines of the source text; operations ask it for names, shapes and
+    temporaries.
+    """
 
     def __init__(
         self, program: Program, sizes: Sizes, storage: Storage, offsets: Mapping[str, int]

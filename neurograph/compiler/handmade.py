@@ -1,8 +1,8 @@
 """Irregular: hand-made nodes and connections, and whatever bundle has no pattern.
 
-The values of all hand-made nodes are the rows of one array, (nodes, B) or (T, nodes, B), in order of
-calculation; like nodes of one rank form a block, which is calculated at once. Layers of the library
-that take part are transposed to rows when they are read.
+The values of all hand-made nodes are the rows of one array, (nodes, B) or (T, nodes, B), in order
+of calculation; like nodes of one rank form a block, which is calculated at once. Layers of the
+library that take part are transposed to rows when they are read.
 """
 
 from __future__ import annotations
@@ -292,9 +292,7 @@ class Irregular:
                 downs = self.row[downs - self._group_start] + start
             else:
                 downs = downs - start
-            parts[source, delay] = Edges(
-                ups, downs, table.owners[some], table.addresses[some]
-            )
+            parts[source, delay] = Edges(ups, downs, table.owners[some], table.addresses[some])
         return parts
 
     def source_rows(self, source: int, delay: int) -> Ref:
@@ -474,7 +472,7 @@ class Irregular:
         ordered = edges.where(pattern.order)
         through = len(self.builder.arrays[net.name].dims) == 3
         narrow = self.builder.arrays[x.name].dims[-1] == 1
-        if through and len(self.builder.arrays[x.name].dims) == 2 or narrow:
+        if (through and len(self.builder.arrays[x.name].dims) == 2) or narrow:
             self._add_repeated(net, x, pattern, ordered, nodes, name)
             return
         origin = self.group.name if source < 0 else self._library[source].name
@@ -562,9 +560,7 @@ class Irregular:
                 return view
         return self._gathered(edges, np.arange(len(edges)), shape, name)
 
-    def _weight_view(
-        self, owner: int, addresses: Indices, shape: tuple[int, ...]
-    ) -> str | None:
+    def _weight_view(self, owner: int, addresses: Indices, shape: tuple[int, ...]) -> str | None:
         matrix = shape if len(shape) == 2 else (1, *shape)
         found = affine(addresses, (matrix[0], matrix[1]))
         if found is None:
@@ -581,9 +577,7 @@ class Irregular:
         rows = self.builder.reshape(rows, (shape[0], stride), "weights")
         return self.builder.part(rows, ((0, None), (shift, shift + shape[1])), "weights")
 
-    def _gathered(
-        self, edges: Edges, places: Indices, shape: tuple[int, ...], name: str
-    ) -> str:
+    def _gathered(self, edges: Edges, places: Indices, shape: tuple[int, ...], name: str) -> str:
         """Return a weight array that is gathered anew before every run."""
         array = self.builder.array(f"{name}_weights", shape)
         with self.builder.outside_loop():
@@ -606,4 +600,3 @@ class Irregular:
             )
             label = self.builder.constant(f"{name}_index", table)
             self.builder.emit("take", array, self._flat(owner), index=label)
-

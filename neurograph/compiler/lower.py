@@ -1,8 +1,8 @@
 """Lower: from a network to a program that calculates its outputs, layer by layer.
 
-Bundles are lowered by their type (``BUNDLES``, filled by the files of ``lowerings``); hand-made nodes
-go through ``handmade``. Contributions to a net input are written as additions, ``settle`` makes the
-first of them an assignment.
+Bundles are lowered by their type (``BUNDLES``, filled by the files of ``lowerings``); hand-made
+nodes go through ``handmade``. Contributions to a net input are written as additions, ``settle``
+makes the first of them an assignment.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.schedule import Stage
 from neurograph.layer_functions import Softmax
+from neurograph.noise import noise_sampler
 from neurograph.parameter import Parameter
 
 BundleLowering = Callable[["Lowering", Any, Ref], None]
 BUNDLES: dict[type[Bundle], BundleLowering] = {}
-FUNCTIONS: dict[type, Callable[["Lowering", Layer, Ref, Ref], None]] = {}
-CELLS: dict[str, Callable[["Lowering", list[Layer]], bool]] = {}
+FUNCTIONS: dict[type, Callable[[Lowering, Layer, Ref, Ref], None]] = {}
+CELLS: dict[str, Callable[[Lowering, list[Layer]], bool]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,9 @@ class Lowering:
         return max([0, *delays]), max([0, *(-delay for delay in delays)])
 
     def declare(self, name: str, layer: Layer, role: str = "value", dtype: str = "") -> str:
-        """Declare the array of a layer's outputs with room for its history; return the view of it."""
+        """Declare the array of a layer's outputs with room for its history; return the view of
+        it.
+        """
         before, after = self.history(layer)
         if not before and not after:
             dims = (*self.lead(layer.sequence), *layer.shape)
@@ -215,7 +218,8 @@ class Lowering:
         if layer.role == "const":
             return
         if layer.role == "noise":
-            self._lower_noise(layer)
+            if self.training:
+                self._lower_noise(layer)
             return
         if not layer.incoming and not self.irregular.feeds(layer):
             raise GraphError(f"layer {layer.name!r} has no incoming connections")
@@ -252,7 +256,7 @@ class Lowering:
             layer.name, (*self.lead(layer.sequence), *layer.shape), "noise"
         )
         self.values[layer.name, "output"] = name
-        self.builder.constants[f"{name}_sampler"] = layer.config.get("sampler")
+        self.builder.constants[f"{name}_sampler"] = noise_sampler(layer)
 
     def _aggregate(self, layer: Layer, net: Ref) -> None:
         simple = [bundle for bundle in layer.incoming if is_elementwise(bundle)]
@@ -293,6 +297,8 @@ class Lowering:
         """Lower a product, maximum or mean of whole layers."""
         operands = []
         for bundle in layer.incoming:
+            if bundle.source.role == "noise" and not self.training:
+                continue
             if bundle.source.role == "const":
                 operands.append(Ref(self.table(f"{layer.name}_one", 1.0, layer.shape)))
                 continue
@@ -303,6 +309,9 @@ class Lowering:
             factor = 1.0 / len(operands)
             for operand in operands:
                 self.builder.emit("copy", net, operand, factor=factor)
+            return
+        if len(operands) == 1:
+            self.builder.emit("copy", net, operands[0])
             return
         operation = {"product": "multiply", "max": "maximum"}[layer.aggregation]
         self.builder.emit(operation, net, *operands, accumulate=False)

@@ -74,9 +74,7 @@ def _one_to_one(lowering: Lowering, bundle: OneToOneConnections, net: Ref) -> No
     builder.emit("scale", out, source, weights)
 
 
-def _block(
-    lowering: Lowering, ref: Ref, start: tuple[int, ...], block: tuple[int, ...]
-) -> Ref:
+def _block(lowering: Lowering, ref: Ref, start: tuple[int, ...], block: tuple[int, ...]) -> Ref:
     array = lowering.builder.arrays[ref.name]
     leading: list[tuple[int, int | None]] = [(0, None)] * array.lead
     ranges = [(low, low + width) for low, width in zip(start, block, strict=True)]

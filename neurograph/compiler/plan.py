@@ -10,10 +10,10 @@ import numpy as np
 
 from neurograph.compiler.arena import Arena
 from neurograph.compiler.emit import Emitter
-from neurograph.compiler.program import Program
+from neurograph.compiler.program import Program, statements
 from neurograph.compiler.storage import Sizes, assign
 from neurograph.errors import CompileError
-from neurograph.parameter import Array, Parameter
+from neurograph.parameter import Parameter
 
 _count = 0
 
@@ -50,7 +50,6 @@ class Plan:
         reuse: bool = True,
         in_place: bool = True,
         title: str = "",
-        draw: Callable[[Any, Array], None] | None = None,
     ) -> None:
         self.program = program
         self.sizes = sizes
@@ -91,13 +90,25 @@ class Plan:
         self.arrays: dict[str, Any] = {
             "parameters": arena.parameters,
             "gradients": arena.gradients,
-            "draw": draw,
             **emitter.used_constants,
         }
         self._execute()
         self.forward: Callable[[], None] = self.arrays["forward"]
         self.backward: Callable[[], float] | None = self.arrays.get("backward")
         self._verify(emitter)
+        self.lead = {name: array.lead for name, array in program.arrays.items()}
+        self.moving = [
+            (program.constants[str(statement.get("function"))], statement.inputs[0].name)
+            for statement in statements(program.forward)
+            if statement.op == "apply"
+            and statement.get("training")
+            and hasattr(program.constants[str(statement.get("function"))], "update_moving")
+        ]
+        self.noise = [
+            (name, program.constants[f"{name}_sampler"])
+            for name, array in program.arrays.items()
+            if array.role == "noise"
+        ]
 
     def _execute(self) -> None:
         global _count

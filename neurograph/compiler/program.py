@@ -1,8 +1,9 @@
 """Program: typed operations on named arrays, with one loop construct; printable and parsable.
 
 An array is set once and may then be added to; views name parts of other arrays, so that joining,
-slicing, flattening and looking back in time cost nothing and need no operation. Dimensions are numbers
-or the symbols ``B`` (batch) and ``T`` (time), ``T+1`` for an array with room for an initial state.
+slicing, flattening and looking back in time cost nothing and need no operation. Dimensions are
+numbers or the symbols ``B`` (batch) and ``T`` (time), ``T+1`` for an array with room for an
+initial state.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class View:
 class Array:
     """A named array.
 
-    ``role`` is ``value``, ``input``, ``target``, ``parameter``, ``gradient``, ``noise`` or ``table``
-    (contents fixed when the plan is made). ``nodes_first`` arrays have the nodes before the batch.
+    ``role`` is ``value``, ``input``, ``target``, ``parameter``, ``gradient``, ``noise`` or
+    ``table`` (contents fixed when the plan is made). ``nodes_first`` arrays have the nodes before
+    the batch.
     """
 
     name: str
@@ -207,9 +209,10 @@ def _view_text(array: Array) -> str:
     return f"{view.base}[{', '.join(parts)}]"
 
 
-_ARRAY = re.compile(r"(\w+) ([\w.]+) (nodes first )?(\w+)\[(.*?)\](?: = ([\w.]+)(?:\[(.*)\]| reshaped))?$")
-_STATEMENT = re.compile(r"(\S+) (\+?=) (\w+)(?:\[(.*)\])?\((.*)\)$")
-_REF = re.compile(r"([\w.]+)(?:\[t([+-]\d+)?\])?$")
+_ARRAY
+
+=
+re.compile(r"(\w+) ([\w.]+) (nodes first )?(\w+)\[(.*?)\](?: = ([\w.]+)(?:\[(.*)\]| reshaped))?$") _STATEMENT = re.compile(r"(\S+) (\+?=) (\w+)(?:\[(.*)\])?\((.*)\)$") _REF = re.compile(r"([\w.]+)(?:\[t([+-]\d+)?\])?$")
 
 
 def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:

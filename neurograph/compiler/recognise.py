@@ -1,7 +1,7 @@
 """Recognise: which kernel fits a set of explicit edges, by guess and verify.
 
-A guess counts only if the pattern's own connections equal the table, so a wrong guess can cost speed,
-never correctness. What has no pattern is sparse, or dense with zeros where that is small.
+A guess counts only if the pattern's own connections equal the table, so a wrong guess can cost
+speed, never correctness. What has no pattern is sparse, or dense with zeros where that is small.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Edges:
 class Pattern:
     """How a set of edges is calculated.
 
-    ``kind`` is dense, padded (dense with zeros), one-to-one or sparse; ``rows`` are the source rows in
-    the order of the kernel's columns; ``order`` sorts the edges into the order of the kernel's weights
-    (for padded: their places in the matrix are ``places``).
+    ``kind`` is dense, padded (dense with zeros), one-to-one or sparse; ``rows`` are the source
+    rows in the order of the kernel's columns; ``order`` sorts the edges into the order of the
+    kernel's weights (for padded: their places in the matrix are ``places``).
     """
 
     kind: str

@@ -1,7 +1,8 @@
 """Settle: decide which additions set an array, and which arrays must be zeroed first.
 
-Statements that contribute to an array are written as additions. The first one to touch a region sets
-it; where contributions overlap only in part, or leave a gap, the array is filled with zeros first.
+Statements that contribute to an array are written as additions. The first one to touch a region
+sets it; where contributions overlap only in part, or leave a gap, the array is filled with zeros
+first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Storage: which memory every array of a program gets, for one batch size.
 
-Arrays whose lives do not meet share a buffer; an elementwise operation may write over an operand that
-nobody reads again. With ``reuse`` off every array has its own, and all values can be looked at.
+Arrays whose lives do not meet share a buffer; an elementwise operation may write over an operand
+that nobody reads again. With ``reuse`` off every array has its own, and all values can be looked
+at.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Sizes:
 
 @dataclass
 class Storage:
-    """For each array that owns memory: its buffer; for each buffer: dtype and number of elements."""
+    """For each array that owns memory: its buffer; for each buffer: dtype and number of
+    elements.
+    """
 
     buffer_of: dict[str, int] = field(default_factory=dict)
     buffers: list[tuple[str, int]] = field(default_factory=list)
@@ -100,9 +103,7 @@ def _lives(program: Program, steps: Sequence[Step]) -> dict[str, tuple[int, int]
         base = program.base(name)
         if base in lives:
             lives[base] = (lives[base][0], end)
-    return {
-        name: life for name, life in lives.items() if program.arrays[name].role == "value"
-    }
+    return {name: life for name, life in lives.items() if program.arrays[name].role == "value"}
 
 
 def _heir(
@@ -134,9 +135,7 @@ def _own(storage: Storage, name: str, dtype: str, size: int) -> None:
     storage.buffers.append((dtype, size))
 
 
-def _find(
-    storage: Storage, free: list[int], name: str, dtype: str, size: int, reuse: bool
-) -> None:
+def _find(storage: Storage, free: list[int], name: str, dtype: str, size: int, reuse: bool) -> None:
     fitting = [k for k in free if storage.buffers[k][0] == dtype] if reuse else []
     if not fitting:
         _own(storage, name, dtype, size)

@@ -16,10 +16,180 @@ if TYPE_CHECKING:
     from neurograph.graph.node import Node
     from neurograph.inspect.summary import Summary
     from neurograph.storage.atomic import StrPath
+    from neurograph.train.model import Model
 
 
-class NetworkVerbs:
+class TutorialVerbs:
+    """What the tutorial's network can do: predict and train sample by sample, node by node."""
+
+    def predict(self, sample: Any, *, explicit: bool = False) -> Any:
+        """Return the outputs for one sample or, with one more axis, for a batch.
+
+        Parameters
+        ----------
+        sample : array_like, list of array_like, or mapping
+            (shape), (batch, shape); for sequences (time, shape), (batch, time, shape). Several
+            inputs as a list in order, or by name.
+        explicit : bool
+            Walk the nodes, instead of running the compiled network: the same numbers, slower, and
+            every node keeps its values.
+
+        Returns
+        -------
+        ndarray, or list of ndarray for several outputs
+
+        Raises
+        ------
+        ShapeError, DataError
+            The sample does not fit the inputs, or is not finite.
+
+        Examples
+        --------
+        >>> import neurograph as ng
+        >>> net = ng.Network([2, 1], seed=0)
+        >>> net.predict([0.5, 1.0], explicit=True).shape
+        (1,)
+        """
+        network = cast("Network", self)
+        network._sample = sample
+        if explicit:
+            from neurograph.interpret.tutorial import predict
+
+            return predict(network, sample)
+        from neurograph.train.tutorial import predict_compiled
+
+        return predict_compiled(network, sample)
+
+    def train(
+        self, labels: Any, data_set: Any, rate: float, iteration: int, *, explicit: bool = False
+    ) -> list[float]:
+        """Train sample by sample: one step of gradient descent for each, ``iteration`` rounds.
+
+        The error is E = sum((label - output)^2) / 2. The argument order is the tutorial's.
+
+        Parameters
+        ----------
+        labels, data_set : sequences of equal length
+            What ``predict`` should return, and what it takes.
+        rate : float
+            How much of the gradient a step subtracts from a weight.
+        iteration : int
+            Rounds through the data set.
+        explicit : bool
+            Walk the nodes, instead of running the compiled network: the same numbers, slower.
+
+        Returns
+        -------
+        list of float
+            The mean error of every round, that of each sample taken just before its step.
+
+        Raises
+        ------
+        DataError, ShapeError, OptionError
+            Labels, samples, rate or iteration cannot be.
+
+        Examples
+        --------
+        >>> import neurograph as ng
+        >>> net = ng.Network([2, 1], seed=0)
+        >>> errors = net.train([[1.0], [0.0]], [[0.0, 1.0], [1.0, 0.0]], 0.5, 50, explicit=True)
+        >>> errors[-1] < errors[0]
+        True
+        """
+        network = cast("Network", self)
+        if explicit:
+            from neurograph.interpret.tutorial import train
+
+            return train(network, labels, data_set, rate, iteration)
+        from neurograph.train.tutorial import train_compiled
+
+        return train_compiled(network, labels, data_set, rate, iteration)
+
+    def train_one_sample(self, label: Any, sample: Any, rate: float) -> float:
+        """Walk the nodes for one sample: predict, deltas, gradients, update; return its error."""
+        from neurograph.interpret.tutorial import train_one_sample
+
+        return train_one_sample(cast("Network", self), label, sample, rate)
+
+    def calc_delta(self, label: Any) -> float:
+        """Set the delta of every node, -dE/d net, for the last prediction; return the error E."""
+        from neurograph.interpret.tutorial import calc_delta
+
+        return calc_delta(cast("Network", self), label)
+
+    def calc_gradient(self) -> None:
+        """Set the gradient of every weight, dE/d weight, from the deltas."""
+        from neurograph.interpret.backward import calc_gradients
+
+        calc_gradients(cast("Network", self))
+
+    def update_weight(self, rate: float) -> None:
+        """Take one step of gradient descent: ``weight -= rate * gradient``."""
+        from neurograph.interpret.backward import update_weights
+
+        update_weights(cast("Network", self), rate)
+
+    def get_gradient(self, label: Any, sample: Any) -> dict[str, NDArray[Any]]:
+        """Set the gradients for one sample and return them by the name of their parameter."""
+        from neurograph.interpret.tutorial import get_gradient
+
+        return get_gradient(cast("Network", self), label, sample)
+
+    def dump(self) -> str:
+        """Return one line for each node and for the first hundred connections."""
+        network = cast("Network", self)
+        parts = [layer.dump() for layer in network.layers if layer.root is None]
+        return "\n".join([*parts, network.connections.dump()])
+
+
+class NetworkVerbs(TutorialVerbs):
     """What a network can do, besides being a graph."""
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = "mse",
+        metrics: Sequence[Any] = (),
+        dtype: str = "float32",
+        seed: int | None = 0,
+        passes: Sequence[str] | None = None,
+        threads: int | None = None,
+        loss_weights: Sequence[float] = (),
+    ) -> Model:
+        """Return the compiled model of the network: it predicts, trains and can be looked into.
+
+        Parameters
+        ----------
+        optimizer, loss, metrics
+            By name, as an object, or (loss, metrics) a function of your own.
+        dtype : {"float32", "float64"}
+        seed : int or None
+            For shuffling and dropout.
+        passes : sequence of str or None
+            Compiler passes to run; None for all.
+        threads : int or None
+            Into how many threads a batch is divided; None decides by the network.
+        loss_weights : sequence of float
+            For several outputs.
+
+        Raises
+        ------
+        UnknownNameError, OptionError
+            For a name that is not known (with the nearest match) or an option that cannot be.
+        """
+        from neurograph.train.model import Model
+
+        return Model(
+            cast("Network", self),
+            optimizer,
+            loss,
+            metrics,
+            dtype,
+            seed,
+            passes,
+            threads,
+            loss_weights,
+        )
 
     def get_weights(self) -> list[NDArray[Any]]:
         """Return copies of all weights, in Keras's order and layouts, hand-made ones last."""

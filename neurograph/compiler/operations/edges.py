@@ -1,6 +1,7 @@
 """Operations on explicit edges: sparse products, and weights gathered from anywhere.
 
-All work on arrays with the nodes first, (nodes, B) or (T, nodes, B): a row is one node over the batch.
+All work on arrays with the nodes first, (nodes, B) or (T, nodes, B): a row is one node over the
+batch.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class SparseTable:
 class WeightIndex:
     """Where the elements of a gathered weight array come from.
 
-    ``index`` are flat indices in the parameter, shaped like the array; ``present`` marks the elements
-    that are edges (None: all); ``unique`` says that no index occurs twice among them.
+    ``index`` are flat indices in the parameter, shaped like the array; ``present`` marks the
+    elements that are edges (None: all); ``unique`` says that no index occurs twice among them.
     """
 
     index: NDArray[np.int64]

@@ -86,9 +86,7 @@ def _emit_activate_gradient(e: Emitter, statement: Statement) -> None:
         e.line(f"{e.name(statement.out)} += {work}")
 
 
-register(
-    Operation("activate", _emit_activate, _gradient_activate, same_type, in_place=True)
-)
+register(Operation("activate", _emit_activate, _gradient_activate, same_type, in_place=True))
 register(Operation("activate_gradient", _emit_activate_gradient, in_place=True))
 
 
@@ -107,7 +105,9 @@ def _emit_multiply(e: Emitter, statement: Statement) -> None:
     first, *others = (e.name(ref) for ref in statement.inputs)
 
     def write(out: str) -> None:
-        e.line(f"np.multiply({first}, {others[0]}, out={out})" if others else f"{out}[...] = {first}")
+        e.line(
+            f"np.multiply({first}, {others[0]}, out={out})" if others else f"{out}[...] = {first}"
+        )
         for other in others[1:]:
             e.line(f"{out} *= {other}")
 
@@ -158,17 +158,3 @@ def _emit_maximum_gradient(e: Emitter, statement: Statement) -> None:
 
 register(Operation("maximum", _emit_maximum, _gradient_maximum, same_type))
 register(Operation("maximum_gradient", _emit_maximum_gradient))
-
-
-# noise: out is drawn anew for every training step
-
-
-def _emit_noise(e: Emitter, statement: Statement) -> None:
-    sampler = e.constant(statement.get("sampler"))
-    e.line(f"draw({sampler}, {e.name(statement.out)})")
-
-
-register(
-    Operation("noise", _emit_noise, lambda backward, statement: None, random=True)
-)
-

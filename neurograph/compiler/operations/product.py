@@ -1,7 +1,7 @@
 """Products: every node of one block feeds every node of another.
 
-``product`` takes x with its nodes last, (…, k), and w (k, n); with ``turned=1`` w is (n, k). Arrays with
-the nodes first are (k, B) or (T, k, B). ``outer`` is its gradient with respect to w.
+``product`` takes x with its nodes last, (…, k), and w (k, n); with ``turned=1`` w is (n, k).
+Arrays with the nodes first are (k, B) or (T, k, B). ``outer`` is its gradient with respect to w.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from neurograph.compiler.operations.table import Operation, node_dims, refuse, register
-from neurograph.compiler.program import Dim, Program, Ref, Statement
+from neurograph.compiler.program import Dim, Program, Statement
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -64,9 +64,7 @@ def _emit_outer(e: Emitter, statement: Statement) -> None:
     else:
         a, b = e.rows(x), e.rows(d)
         left, right = (f"{b}.T", a) if turned else (f"{a}.T", b)
-    e.into(
-        statement, lambda out: e.dot(left, right, out, plain=e.is_contiguous(statement.out))
-    )
+    e.into(statement, lambda out: e.dot(left, right, out, plain=e.is_contiguous(statement.out)))
 
 
 def _emit_outer_through_time(e: Emitter, statement: Statement) -> None:
@@ -81,9 +79,7 @@ def _emit_outer_through_time(e: Emitter, statement: Statement) -> None:
     e.line(f"    {out} += {step}")
 
 
-def _flops(
-    program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]
-) -> int:
+def _flops(program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]) -> int:
     if statement.op == "outer":
         x, d = (program.arrays[ref.name] for ref in statement.inputs)
         return 2 * size(x.dims) * node_dims(d)[-1]
@@ -93,5 +89,3 @@ def _flops(
 
 register(Operation("product", _emit, _gradient, _check, _flops))
 register(Operation("outer", _emit_outer, flops=_flops))
-
-

@@ -36,8 +36,6 @@ class Operation:
         ``flops(program, statement, size)`` with ``size(dims) -> number of elements``.
     in_place : bool
         Whether the output may take over the memory of the first input.
-    random : bool
-        Whether it must not be dropped or repeated.
     """
 
     name: str
@@ -46,7 +44,6 @@ class Operation:
     check: Check = lambda program, statement: None
     flops: Cost = lambda program, statement, size: size(program.arrays[statement.out.name].dims)
     in_place: bool = False
-    random: bool = False
 
 
 OPERATIONS: dict[str, Operation] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Loop, Program, Statement, Step
 
 
@@ -27,11 +26,7 @@ def drop_dead(program: Program) -> Program:
 
 
 def _is_wanted(program: Program, statement: Statement, wanted: set[str]) -> bool:
-    return (
-        program.base(statement.out.name) in wanted
-        or statement.op in ("loss", "penalty")
-        or OPERATIONS[statement.op].random
-    )
+    return program.base(statement.out.name) in wanted or statement.op in ("loss", "penalty")
 
 
 def _kept(program: Program, steps: tuple[Step, ...], wanted: set[str]) -> list[Step]:

@@ -33,9 +33,7 @@ def fuse_loss(program: Program) -> Program:
         assert isinstance(gradient, Statement)
         if gradient.accumulate:
             continue
-        steps[k] = replace(
-            step, out=gradient.out, attributes=(*step.attributes, ("form", form))
-        )
+        steps[k] = replace(step, out=gradient.out, attributes=(*step.attributes, ("form", form)))
         del steps[follower]
         return fuse_loss(program.with_steps(program.forward, steps))
     return program

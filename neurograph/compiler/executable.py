@@ -1,0 +1,229 @@
+"""Executable: a network's programs and plans, kept in step with the network itself.
+
+Programs are made when first needed, plans for every batch size that occurs. A change of structure
+(or another model that moved the weights) is noticed at the next call, and everything is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neurograph.compiler.arena import Arena, settle_in
+from neurograph.compiler.build import Built, Options, build
+from neurograph.compiler.passes import PLAN_PASSES
+from neurograph.compiler.plan import Plan
+from neurograph.compiler.program import Program
+from neurograph.compiler.storage import Sizes
+from neurograph.graph.network import Network
+from neurograph.parameter import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What a plan is for: prediction, a training step, or a run that keeps every value."""
+
+    training: bool = False
+    backward: bool = False
+    keep: bool = False
+    weighted: bool = False
+    inputs_too: bool = False
+
+
+PREDICT = Mode()
+TRAIN = Mode(training=True, backward=True)
+
+
+class Executable:
+    """The compiled form of a network.
+
+    Parameters
+    ----------
+    network : Network
+    dtype : {"float32", "float64"}
+    losses, loss_weights : sequence
+        One for each output.
+    passes : sequence of str or None
+        The passes to run, None for all.
+    generator : numpy.random.Generator
+        For dropout and other noise.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        dtype: str,
+        losses: Sequence[Any],
+        loss_weights: Sequence[float],
+        passes: Sequence[str] | None,
+        generator: np.random.Generator,
+    ) -> None:
+        self.network = network
+        self.generator = generator
+        self._options = Options(
+            dtype=dtype,
+            losses=tuple(losses),
+            loss_weights=tuple(loss_weights),
+            passes=None if passes is None else tuple(passes),
+        )
+        self._built: dict[Mode, Built] = {}
+        self._plans: dict[tuple[Mode, Sizes], Plan] = {}
+        self._version = -1
+        self.arena: Arena
+        self.refresh()
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of weights and values."""
+        return self._options.dtype
+
+    def refresh(self) -> bool:
+        """Notice a change of structure or of the weights' home; return whether there was one."""
+        network = self.network
+        if network.version.number == self._version and network.arena is self.arena:
+            return False
+        network.stages()
+        self.arena = settle_in(network, self.dtype)
+        self._version = network.version.number
+        self._built.clear()
+        self._plans.clear()
+        return True
+
+    def built(self, mode: Mode) -> Built:
+        """Return the program for a mode, made when first needed."""
+        found = self._built.get(mode)
+        if found is None:
+            options = replace(
+                self._options,
+                training=mode.training,
+                losses=self._options.losses if mode.backward else (),
+                weighted=mode.weighted,
+                keep=mode.keep,
+                inputs_too=mode.inputs_too,
+            )
+            found = self._built[mode] = build(self.network, options)
+        return found
+
+    def program(self, mode: Mode) -> Program:
+        """Return the program for a mode."""
+        return self.built(mode).program
+
+    def plan(self, mode: Mode, sizes: Sizes) -> Plan:
+        """Return the plan for a mode and sizes, made when first needed."""
+        found = self._plans.get((mode, sizes))
+        if found is None:
+            built = self.built(mode)
+            chosen = self._options.passes
+            on = [name for name in PLAN_PASSES if chosen is None or name in chosen]
+            found = Plan(
+                built.program,
+                sizes,
+                self.arena,
+                built.parameter_of,
+                reuse="reuse_memory" in on and not mode.keep,
+                in_place="in_place" in on and not mode.keep,
+                title=self._title(mode, sizes),
+            )
+            self._plans[mode, sizes] = found
+        return found
+
+    def _title(self, mode: Mode, sizes: Sizes) -> str:
+        what = "training" if mode.training else "prediction"
+        steps = f", {sizes.steps} steps" if self.network.is_recurrent else ""
+        return f"{self.network.name}: {what}, batch {sizes.batch}{steps}, {self.dtype}."
+
+    def latest(self, mode: Mode) -> Plan | None:
+        """Return the plan of a mode that was made last."""
+        found = [plan for (known, _), plan in self._plans.items() if known == mode]
+        return found[-1] if found else None
+
+    def steps_known(self) -> int:
+        """Return the number of steps that the network itself fixes; 3 to show one that is free."""
+        if not self.network.is_recurrent:
+            return 1
+        fixed = [layer.steps for layer in self.network.layers if layer.sequence and layer.steps]
+        return fixed[0] if fixed else 3
+
+    def after_training(self, plan: Plan) -> None:
+        """Let the moving statistics of normalisation layers take in the batch of a training
+        step.
+        """
+        for function, net in plan.moving:
+            function.update_moving(plan.arrays[net])
+
+    # feeding and reading ----------------------------------------------------------------------
+
+    def sizes(self, inputs: Sequence[Array]) -> Sizes:
+        """Return the batch size and number of steps of some inputs."""
+        return Sizes(len(inputs[0]), self.steps(inputs))
+
+    def steps(self, inputs: Sequence[Array]) -> int:
+        """Return the number of steps of time of some inputs; 1 for networks without time."""
+        for port, array in zip(self.network.inputs, inputs, strict=True):
+            if port.layer.sequence:
+                return int(array.shape[1])
+        return self.steps_known()
+
+    def feed(self, mode: Mode, plan: Plan, inputs: Sequence[Array]) -> None:
+        """Copy a batch into the arrays of a plan, and draw the noise of a training step."""
+        for name, array in zip(self.built(mode).inputs, inputs, strict=True):
+            place = plan.arrays[name]
+            place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+        if mode.training:
+            for name, sampler in plan.noise:
+                sampler(plan.arrays[name], self.generator)
+
+    def feed_targets(self, mode: Mode, plan: Plan, targets: Sequence[Array]) -> None:
+        """Copy the targets of a batch (then the sample weights) into the arrays of a plan."""
+        for name, array in zip(self.built(mode).targets, targets, strict=True):
+            place = plan.arrays[name]
+            place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+
+    def outputs(self, plan: Plan) -> list[Array]:
+        """Return the outputs of the last run of a plan: views, (batch, [time,] nodes)."""
+        found = []
+        for name in plan.program.outputs:
+            array = plan.arrays[name]
+            found.append(array if plan.lead[name] == 1 else array.swapaxes(0, 1))
+        return found
+
+    def keep_values(self, mode: Mode, plan: Plan) -> None:
+        """Let the layers and nodes of the network show the values of the last run of a plan."""
+        group = self.network.handmade.group
+        for layer in self.network.layers:
+            if layer is group:
+                continue
+            for what in ("net", "output", "delta"):
+                name = plan.program.values.get((layer.name, what))
+                if name is None or (what == "delta" and not mode.backward):
+                    continue
+                array = plan.arrays[name]
+                array = array.swapaxes(0, 1) if plan.lead[name] == 2 else array
+                layer.keep(what, -array if what == "delta" else array.copy())
+        if group.size:
+            self._keep_rows(mode, plan)
+
+    def _keep_rows(self, mode: Mode, plan: Plan) -> None:
+        """Do the same for the hand-made nodes, whose values are rows."""
+        group = self.network.handmade.group
+        row = self.built(mode).row_of_node
+        output = _nodes_in_front(plan.arrays[plan.program.values[group.name, "output"]])
+        stores = {"net": output.copy(), "delta": np.zeros_like(output), "output": output}
+        for (name, what), array in plan.program.values.items():
+            kind, _, place = what.partition(":")
+            if name != group.name or not place or (kind == "delta" and not mode.backward):
+                continue
+            start, stop = map(int, place.split(":"))
+            values = _nodes_in_front(plan.arrays[array])
+            stores[kind][start:stop] = -values if kind == "delta" else values
+        for what, store in stores.items():
+            setattr(group, f"_{what}", store[row])
+
+
+def _nodes_in_front(rows: Array) -> Array:
+    """Return rows as (nodes, batch) or (nodes, batch, time)."""
+    return rows if rows.ndim == 2 else np.moveaxis(rows, 0, 2)

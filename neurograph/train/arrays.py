@@ -1,0 +1,140 @@
+"""Arrays: inputs and targets brought into the form a model works on, or refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neurograph.errors import DataError, ShapeError, unknown
+from neurograph.graph.network import Network, Port
+from neurograph.parameter import Array
+from neurograph.train.loss import Loss, as_weights
+
+
+def as_inputs(network: Network, x: Any, what: str = "x") -> list[Array]:
+    """Return one array for each input of a network, (samples, [time,] \\*shape).
+
+    Parameters
+    ----------
+    x : array-like, sequence of them, or mapping by name
+        Several inputs are given as a list or tuple of arrays, or by the names of their layers.
+
+    Raises
+    ------
+    ShapeError, DataError
+        Wrong shape, no numbers, nothing at all, or a value that is not finite (the sample is
+        named).
+    """
+    ports = network.inputs
+    given = _several(x, ports, f"input of network {network.name!r}", what)
+    arrays = [_input(port, each, what) for port, each in zip(ports, given, strict=True)]
+    counts = {len(each) for each in arrays}
+    if len(counts) > 1:
+        raise ShapeError(f"{what}: the inputs have different numbers of samples: {sorted(counts)}")
+    return arrays
+
+
+def _several(x: Any, ports: Sequence[Port], kind: str, what: str) -> list[Any]:
+    if isinstance(x, Mapping):
+        names = [port.name for port in ports]
+        for name in x:
+            if name not in names:
+                raise unknown(kind, name, names)
+        missing = [name for name in names if name not in x]
+        if missing:
+            raise ShapeError(f"{what}: nothing is given for {missing[0]!r}")
+        return [x[name] for name in names]
+    if len(ports) == 1:
+        return [x]
+    if not isinstance(x, (list, tuple)) or len(x) != len(ports):
+        names = ", ".join(repr(port.name) for port in ports)
+        raise ShapeError(f"{what}: give a list of {len(ports)} arrays, for {names}")
+    return list(x)
+
+
+def as_numbers(values: Any, what: str) -> Array:
+    """Return values as an array of numbers, not empty and all finite."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(
+            f"{what}: its samples differ in shape ({error}); pad them to one length"
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what}: expected numbers, got an array of {array.dtype.name}")
+    if array.size == 0:
+        raise DataError(f"{what}: there are no samples, the array has shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        place = tuple(int(each) for each in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(f"{what}: sample {place[0]} holds {array[place]} at {place}")
+    return array
+
+
+def _input(port: Port, values: Any, what: str) -> Array:
+    array = as_numbers(values, what)
+    shape = port.shape
+    lead = 2 if port.layer.sequence else 1
+    if not lead - 1 and shape == (1,) and array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != lead + len(shape) or array.shape[lead:] != shape:
+        axes = "samples, steps" if lead == 2 else "samples"
+        expected = ", ".join([axes, *map(str, shape)])
+        hint = ""
+        if array.shape == shape:
+            hint = "; one sample needs a leading axis: x[None]"
+        elif array.ndim and int(np.prod(array.shape[1:])) == int(np.prod(shape)) and lead == 1:
+            hint = f"; x.reshape(-1, {', '.join(map(str, shape))}) would fit"
+        raise ShapeError(
+            f"{what}: input {port.name!r} takes arrays of shape ({expected}), "
+            f"got {array.shape}{hint}"
+        )
+    steps = port.layer.steps
+    if lead == 2 and steps is not None and array.shape[1] != steps:
+        raise ShapeError(
+            f"{what}: input {port.name!r} takes sequences of {steps} steps, got {array.shape[1]}"
+        )
+    return array
+
+
+def output_shape(port: Port) -> tuple[int | None, ...]:
+    """Return the shape of one sample of an output; None for a number of steps that may vary."""
+    return (port.layer.steps, *port.shape) if port.layer.sequence else port.shape
+
+
+def as_targets(network: Network, losses: Sequence[Loss], y: Any, what: str = "y") -> list[Array]:
+    """Return one array of targets for each output, in the form its loss works on.
+
+    Raises
+    ------
+    ShapeError, DataError
+        The targets do not fit the outputs or the loss; the message names the sample.
+    """
+    ports = network.outputs
+    given = _several(y, ports, f"output of network {network.name!r}", what)
+    return [
+        loss.check(as_numbers(each, what), output_shape(port))
+        for port, loss, each in zip(ports, losses, given, strict=True)
+    ]
+
+
+def as_sample_weights(network: Network, weight: Any, samples: int) -> list[Array]:
+    """Return sample weights for each output, ready to multiply its losses: (samples, [steps,]
+    1).
+    """
+    found = []
+    for port in network.outputs:
+        array = np.asarray(weight)
+        rows = (samples,) if array.ndim < 2 else array.shape
+        checked = as_weights(array, rows)
+        ones = len(port.shape) + (port.layer.sequence and checked.ndim == 1)
+        found.append(checked.reshape(checked.shape + (1,) * ones))
+    return found
+
+
+def same_length(x: Sequence[Array], y: Sequence[Array], what: str = "fit") -> int:
+    """Return the number of samples of inputs and targets, or refuse them if they differ."""
+    if len(x[0]) != len(y[0]):
+        raise ShapeError(f"{what}: {len(x[0])} samples of x, but {len(y[0])} of y")
+    return len(x[0])

@@ -1,0 +1,393 @@
+"""Model: a compiled network with its loss, optimizer and metrics; what ``net.compile`` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurograph.compiler.executable import PREDICT, TRAIN, Executable, Mode
+from neurograph.compiler.plan import Plan
+from neurograph.compiler.program import Program
+from neurograph.compiler.storage import Sizes
+from neurograph.errors import OptionError
+from neurograph.graph.network import Network
+from neurograph.parameter import Array
+from neurograph.train.arrays import as_inputs, as_sample_weights, as_targets, same_length
+from neurograph.train.loss import Loss
+from neurograph.train.losses import get_loss
+from neurograph.train.metric import Metric
+from neurograph.train.metrics import get_metric
+from neurograph.train.optimizers import get_optimizer
+from neurograph.train.update import Update, carry_state
+
+if TYPE_CHECKING:
+    from neurograph.train.history import History
+
+WEIGHTED = Mode(training=True, backward=True, weighted=True)
+DTYPES = ("float32", "float64")
+
+
+class Model:
+    """A compiled network: it predicts, trains and can be looked into.
+
+    Weights stay in the network: ``connection.weight`` and ``parameter.value`` are the present ones
+    after every step, and changing them changes the next.
+
+    Parameters
+    ----------
+    network : Network
+    optimizer, loss, metrics
+        By name, as an object, or (loss, metrics) a function of your own.
+    dtype : {"float32", "float64"}
+    seed : int or None
+        For shuffling and dropout.
+    passes : sequence of str or None
+        Compiler passes to run; None for all.
+    threads : int or None
+        Into how many threads a batch is divided; None decides by the network.
+    loss_weights : sequence of float, optional
+        For several outputs.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Any = "rmsprop",
+        loss: Any = "mse",
+        metrics: Sequence[Any] = (),
+        dtype: str = "float32",
+        seed: int | None = 0,
+        passes: Sequence[str] | None = None,
+        threads: int | None = None,
+        loss_weights: Sequence[float] = (),
+    ) -> None:
+        if str(dtype) not in DTYPES:
+            raise OptionError(f"compile: dtype is {dtype!r}; choose float32 or float64")
+        if threads is not None and (int(threads) != threads or threads < 1):
+            raise OptionError(f"compile: threads is {threads!r}; give a whole number from 1")
+        self.network = network
+        self.optimizer = get_optimizer(optimizer)
+        self.losses = self._get_losses(loss)
+        self.metrics: list[Metric] = [get_metric(each) for each in metrics]
+        self.generator = np.random.default_rng(seed)
+        self.history: History | None = None
+        self.threads = threads
+        self.loss_weights = tuple(float(each) for each in loss_weights)
+        self.executable = Executable(
+            network,
+            dtype=str(dtype),
+            losses=self.losses,
+            loss_weights=self.loss_weights,
+            passes=passes,
+            generator=self.generator,
+        )
+        self._start_update(Update(self.executable.arena, self.optimizer))
+
+    def _get_losses(self, loss: Any) -> list[Loss]:
+        outputs = self.network.outputs
+        several = loss if isinstance(loss, (list, tuple)) else [loss] * len(outputs)
+        if len(several) != len(outputs):
+            raise OptionError(
+                f"compile: {len(several)} losses for {len(outputs)} outputs; give one for each"
+            )
+        losses = [get_loss(each) for each in several]
+        for port, each in zip(outputs, losses, strict=True):
+            if port.indices is None:
+                each.check_activation(port.layer.activation_name)
+        return losses
+
+    # keeping in step --------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Notice changes of the network's structure; the optimizer keeps what it can."""
+        if self.executable.refresh():
+            fresh = Update(self.executable.arena, self.optimizer)
+            carry_state(self.update, fresh, self._moved(fresh))
+            self._start_update(fresh)
+
+    def _start_update(self, update: Update) -> None:
+        self.update = update
+        handmade = self.network.handmade
+        self._edges = (handmade.connections, handmade.table(), handmade.weights)
+
+    def _moved(self, fresh: Update) -> dict[int, tuple[int, int]]:
+        """Return where weights that were there before are now: new start to (old start, length)."""
+        old, new = self.update.arena, fresh.arena
+        moved = {}
+        for parameter in new.ordered:
+            start = old.offsets.get(id(parameter))
+            if parameter.trainable and start is not None and start < old.trainable:
+                moved[new.offsets[id(parameter)]] = (start, parameter.size)
+        connections, table, before = self._edges
+        now = self.network.handmade.weights
+        if before is None or now is None or now is before:
+            return moved
+        places = (old.offsets[id(before)] + table.addresses).tolist()
+        was = {id(each): place for each, place in zip(connections, places, strict=True)}
+        for each in self.network.handmade.connections:
+            if each.parameter is now and id(each) in was:
+                moved[new.offsets[id(now)] + each.index] = (was[id(each)], 1)
+        return moved
+
+    # running ----------------------------------------------------------------------------------
+
+    def run_forward(self, mode: Mode, inputs: Sequence[Array]) -> Plan:
+        """Run the forward pass on checked arrays; return the plan with its values."""
+        executable = self.executable
+        plan = executable.plan(mode, executable.sizes(inputs))
+        executable.feed(mode, plan, inputs)
+        plan.forward()
+        return plan
+
+    def run_backward(
+        self, mode: Mode, inputs: Sequence[Array], targets: Sequence[Array]
+    ) -> tuple[Plan, float]:
+        """Run forward and backward on checked arrays; ``targets`` may end with sample weights."""
+        executable = self.executable
+        plan = executable.plan(mode, executable.sizes(inputs))
+        executable.feed(mode, plan, inputs)
+        executable.feed_targets(mode, plan, targets)
+        plan.forward()
+        assert plan.backward is not None
+        return plan, plan.backward()
+
+    def step(self, inputs: Sequence[Array], targets: Sequence[Array]) -> tuple[Plan, float]:
+        """Take one training step on checked arrays; return the plan and the loss."""
+        mode = TRAIN if len(targets) == len(self.losses) else WEIGHTED
+        plan, loss = self.run_backward(mode, inputs, targets)
+        self.executable.after_training(plan)
+        self.update.run()
+        return plan, loss
+
+    def predict(self, x: Any, batch_size: int = 32) -> Any:
+        """Return the outputs for inputs.
+
+        Parameters
+        ----------
+        x : array-like, (samples, [steps,] \*shape), or a list of them for several inputs
+        batch_size : int
+            How many samples go through at once.
+
+        Returns
+        -------
+        array, (samples, [steps,] \*output shape), or a list of them for several outputs
+
+        Raises
+        ------
+        ShapeError, DataError
+            The inputs do not fit the network.
+        """
+        self.refresh()
+        inputs = as_inputs(self.network, x)
+        size = checked_batch_size(batch_size, "predict")
+        count = len(inputs[0])
+        found: list[Array] | None = None
+        for start in range(0, count, size):
+            part = [each[start : start + size] for each in inputs]
+            outputs = self.executable.outputs(self.run_forward(PREDICT, part))
+            if found is None:
+                found = [np.empty((count, *each.shape[1:]), each.dtype) for each in outputs]
+            for whole, each in zip(found, outputs, strict=True):
+                whole[start : start + size] = each
+        assert found is not None
+        return found[0] if len(found) == 1 else found
+
+    def evaluate(
+        self, x: Any, y: Any, batch_size: int = 32, sample_weight: Any = None
+    ) -> float | list[float]:
+        """Return the loss, followed by the metrics if there are any: ``[loss, accuracy]``.
+
+        Raises
+        ------
+        ShapeError, DataError
+            Inputs or targets do not fit the network or the loss.
+        """
+        self.refresh()
+        inputs = as_inputs(self.network, x)
+        targets = as_targets(self.network, self.losses, y)
+        count = same_length(inputs, targets, "evaluate")
+        weights = None
+        if sample_weight is not None:
+            weights = as_sample_weights(self.network, sample_weight, count)
+        return self.score(inputs, targets, batch_size, weights)
+
+    def score(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Array],
+        batch_size: int,
+        weights: Sequence[Array] | None = None,
+    ) -> float | list[float]:
+        """Return loss and metrics of checked arrays."""
+        size = checked_batch_size(batch_size, "evaluate")
+        for metric in self.metrics:
+            metric.reset()
+        total, count = 0.0, len(inputs[0])
+        for start in range(0, count, size):
+            rows = slice(start, start + size)
+            part = [each[rows] for each in inputs]
+            outputs = self.executable.outputs(self.run_forward(PREDICT, part))
+            batch = len(part[0])
+            for number, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
+                weight = None if weights is None else _rows_of(weights[number][rows])
+                factor = self.loss_weights[number] if self.loss_weights else 1.0
+                value, _ = loss.value_and_gradient(targets[number][rows], output, weight)
+                total += factor * value * batch
+            self.update_metrics([each[rows] for each in targets], outputs)
+        loss_value = total / count + self.penalty()
+        return [loss_value, *self.metric_values()] if self.metrics else loss_value
+
+    def penalty(self) -> float:
+        """Return what the regularizers add to the loss."""
+        return sum(
+            float(parameter.regularizer(parameter.value))
+            for parameter in self.network.parameters.values()
+            if parameter.regularizer is not None
+        )
+
+    def update_metrics(self, targets: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """Let the metrics see the (first) output of a batch."""
+        for metric in self.metrics:
+            metric.update(targets[0], outputs[0])
+
+    def metric_values(self) -> list[float]:
+        """Return the present values of the metrics."""
+        return [float(metric.result()) for metric in self.metrics]
+
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
+        """Take one training step; return the loss, followed by the metrics of the batch if any."""
+        self.refresh()
+        inputs, targets = self._checked(x, y, sample_weight)
+        plan, loss = self.step(inputs, targets)
+        if not self.metrics:
+            return loss
+        for metric in self.metrics:
+            metric.reset()
+        self.update_metrics(targets, self.executable.outputs(plan))
+        return [loss, *self.metric_values()]
+
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
+        """Return the loss of one batch, followed by the metrics if there are any."""
+        return self.evaluate(x, y, max(1, len(np.atleast_1d(y))), sample_weight)
+
+    def _checked(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[list[Array],
+    list[Array]]:
+        inputs = as_inputs(self.network, x)
+        targets = as_targets(self.network, self.losses, y)
+        count = same_length(inputs, targets)
+        if sample_weight is not None:
+            targets = targets + as_sample_weights(self.network, sample_weight, count)
+        return inputs, targets
+
+    def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, training: bool =
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+   
+    True)
+    -> float:
+        """Run forward and backward only: fill every ``parameter.gradient``; return the loss.
+
+        Gradients are those of the mean over the batch, regularizers included. ``training=False``
+        leaves out dropout and takes the moving statistics of batch normalisation.
+        """
+        self.refresh()
+        inputs, targets = self._checked(x, y, sample_weight)
+        mode = Mode(training, True, weighted=sample_weight is not None)
+        return self.run_backward(mode, inputs, targets)[1]
+
+    def inspect(self, x: Any, y: Any = None, *, training: bool = False) -> float | None:
+        """Run once and keep every value, so that any node and connection can be looked at.
+
+        Afterwards ``node.net``, ``.output`` (and with ``y``: ``.delta``, ``connection.gradient``)
+        of all nodes are those of this run, with leading axes (batch,) or (batch, time). Returns the
+        loss if ``y`` was given.
+
+        Examples
+        --------
+        >>> import neurograph as ng
+        >>> net = ng.Network([2, 3, 1], seed=0)
+        >>> model = net.compile(loss="sse")
+        >>> loss = model.inspect([[0.5, 1.0], [1.0, 0.0]], [[1.0], [0.0]])
+        >>> net.layer("layer_1")[0].output.shape
+        (2,)
+        """
+        self.refresh()
+        mode = Mode(training, y is not None, keep=True)
+        if y is None:
+            plan = self.run_forward(mode, as_inputs(self.network, x))
+            self.executable.keep_values(mode, plan)
+            return None
+        plan, loss = self.run_backward(mode, *self._checked(x, y))
+        self.executable.keep_values(mode, plan)
+        return loss
+
+    # looking at the compiled form ---------------------------------------------------------------
+
+    @property
+    def program(self) -> Program:
+        """The typed operations of a training step; ``print`` shows them."""
+        self.refresh()
+        return self.executable.program(TRAIN)
+
+    @property
+    def source(self) -> str:
+        """The NumPy text of a training step: what runs, for the batch size used last."""
+        self.refresh()
+        return self.plan.source + "\n\n" + self.update.source
+
+    @property
+    def plan(self) -> Plan:
+        """The arrays of a training step, for the batch size used last (1 before any run)."""
+        return self.executable.latest(TRAIN) or self.executable.plan(
+            TRAIN, Sizes(1, self.executable.steps_known())
+        )
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of weights and values."""
+        return self.executable.dtype
+
+    def __repr__(self) -> str:
+        names = ", ".join(loss.name for loss in self.losses)
+        return f"<Model of {self.network.name!r}: {names}, {self.optimizer.name}, {self.dtype}>"
+
+
+def checked_batch_size(size: Any, what: str) -> int:
+    """Return a batch size, or refuse it."""
+    if isinstance(size, bool) or int(size) != size or size < 1:
+        raise OptionError(f"{what}: batch_size is {size!r}; give a whole number from 1")
+    return int(size)
+
+
+def _rows_of(weight: Array) -> Array:
+    return weight.reshape(weight.shape[: 2 if weight.ndim > 2 and weight.shape[1] > 1 else 1])
+
+
+def compile_network(network: Network, optimizer: Any = "rmsprop", **options: Any) -> Model:
+    """Return the model of a network; see ``Model`` for the options."""
+    return Model(network, optimizer, **options)
