@@ -1,0 +1,1 @@
+"""Pictures of networks: every node, boxes of layers, unrolled time, programs, weights as maps."""

@@ -1,0 +1,220 @@
+"""Boxes: what the view of layers shows of each layer, and how the boxes are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurograph.errors import unknown
+from neurograph.graph.layer import Layer
+from neurograph.render.style import KIND_FILLS, count
+
+if TYPE_CHECKING:
+    from neurograph.graph.network import Network
+
+HIDDEN_ROLES = ("const", "noise")
+_FAMILIES = {
+    "input": ("Input",),
+    "dense": ("Dense", "Embedding"),
+    "convolution": ("Conv1D", "Conv2D", "DepthwiseConv2D"),
+    "recurrent": ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "Recursive", "ChildSumTreeLSTM"),
+    "normalisation": ("BatchNormalization", "LayerNormalization", "Dropout"),
+    "join": ("Add", "Multiply", "Average", "Maximum", "Concatenate"),
+}
+FOLLOWERS = frozenset(
+    ("BatchNormalization", "LayerNormalization", "Activation", "ReLU", "LeakyReLU", "Dropout")
+)
+FAMILIES = {name: family for family, names in _FAMILIES.items() for name in names}
+
+
+@dataclass(slots=True)
+class Box:
+    """One layer, or one part of an opened composite layer."""
+
+    layer: Layer
+    layers: list[Layer]
+    cluster: str = ""
+    sources: list[int] = field(default_factory=list)
+    late: list[tuple[int, int]] = field(default_factory=list)
+    followers: list[Box] = field(default_factory=list)
+
+    @property
+    def type(self) -> str:
+        """What kind of layer it is, in Keras's words."""
+        if self.layer.members is not None:
+            return count(self.layer.size, "hand-made node")
+        if self.layer.role == "input":
+            return "Input"
+        return str(self.layer.config.get("recipe") or self.layer.kind)
+
+    @property
+    def output(self) -> Layer:
+        """The layer whose values leave the box."""
+        return self.followers[-1].layer if self.followers else self.layer
+
+    @property
+    def fill(self) -> str:
+        """The colour of its family."""
+        family = FAMILIES.get(self.type) or ("pooling" if "Pooling" in self.type else "other")
+        if self.type == "other" and self.layer.parameters:
+            family = "dense"
+        return KIND_FILLS[family]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights its layers have."""
+        found = {id(p): p.size for each in self.layers for p in each.parameters.values()}
+        return sum(found.values())
+
+    @property
+    def shape(self) -> str:
+        """The shape of its output, the time axis first where there is one."""
+        sizes = [str(size) for size in self.output.shape]
+        if self.layer.members is not None:
+            sizes = []
+        if self.output.sequence:
+            steps = self.output.steps
+            sizes.insert(0, "time" if steps is None else str(steps))
+        return " × ".join(sizes)
+
+    @property
+    def manner(self) -> str:
+        """Its type with what matters most: the window, the activation, the rate."""
+        words = [self.type]
+        config = self.layer.config
+        for option in ("kernel_size", "pool_size"):
+            if option in config:
+                words[0] += " " + _sizes(config[option])
+        strides = config.get("strides")
+        if (
+            strides is not None
+            and "pool_size" not in config
+            and _sizes(strides) not in ("1", "1×1")
+        ):
+            words.append(f"stride {_sizes(strides)}")
+        if "rate" in config:
+            words.append(f"{config['rate']:g}")
+        name = self.layer.activation_name
+        if self.layer.role not in ("input", "group") and name != "identity":
+            if name.replace("_", "") not in self.type.lower():
+                words.append(name)
+        return " + ".join([", ".join(words), *(_nick(each) for each in self.followers)])
+
+    def alike(self) -> tuple[Any, ...]:
+        """Return what makes two boxes equal, their names and sources aside."""
+        config = repr([sorted(each.layer.config.items()) for each in (self, *self.followers)])
+        shapes = [p.shape for each in self.layers for p in each.parameters.values()]
+        return (self.type, self.manner, self.shape, config, tuple(shapes))
+
+
+def _sizes(value: Any) -> str:
+    return "×".join(str(each) for each in value) if isinstance(value, (list, tuple)) else str(value)
+
+
+def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
+    """Return a network's layers as boxes, with the boxes that feed each, in order.
+
+    Constants and noise are left out, parts of composite layers belong to the box of the whole
+    unless its name is in ``expand`` (or ``"all"`` is).
+
+    Raises
+    ------
+    UnknownNameError
+        If a name to expand is no layer of the network.
+    """
+    names = {layer.name for layer in network.layers if layer.root is None}
+    opened = set(expand)
+    for name in opened - {"all"}:
+        if name not in names:
+            raise unknown(f"layer of network {network.name!r}", name, sorted(names))
+    boxes: list[Box] = []
+    place: dict[int, int] = {}
+    for layer in sorted(network.layers, key=lambda each: (whole(each).serial, each.serial)):
+        top = whole(layer)
+        apart = bool(top.parts) and not opened.isdisjoint({top.name, "all"})
+        if layer.role in HIDDEN_ROLES:
+            if id(top) in place and not apart:
+                boxes[place[id(top)]].layers.append(layer)
+            continue
+        if layer is not top and not apart:
+            place.setdefault(id(top), len(boxes))
+            if place[id(top)] == len(boxes):
+                boxes.append(Box(top, [top]))
+            boxes[place[id(top)]].layers.append(layer)
+            place[id(layer)] = place[id(top)]
+        elif id(layer) not in place:
+            place[id(layer)] = len(boxes)
+            boxes.append(Box(layer, [layer], top.name if apart else ""))
+    _join(network, boxes, place)
+    return boxes
+
+
+def with_followers(boxes: list[Box]) -> list[Box]:
+    """Return the boxes with normalisations, activations and dropout put into the box before."""
+    readers = [0] * len(boxes)
+    for box in boxes:
+        for source in {*box.sources, *(each for each, _ in box.late)}:
+            readers[source] += 1
+    home: list[int] = []
+    found: list[Box] = []
+    for box in boxes:
+        alone = len(box.sources) == 1 and readers[box.sources[0]] == 1 and not box.late
+        if box.type in FOLLOWERS and alone and not box.cluster:
+            target = home[box.sources[0]]
+            if found[target].layer.role != "input" and not found[target].cluster:
+                found[target].followers.append(box)
+                found[target].layers += box.layers
+                home.append(target)
+                continue
+        home.append(len(found))
+        found.append(box)
+    for box in found:
+        box.sources = [home[source] for source in box.sources]
+        box.late = [(home[source], delay) for source, delay in box.late]
+    return found
+
+
+def _nick(box: Box) -> str:
+    short = {"BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm"}
+    return box.layer.activation_name if box.type == "Activation" else short.get(box.type, box.type)
+
+
+def whole(layer: Layer) -> Layer:
+    """Return the composite layer that a layer is a part of, or itself."""
+    while layer.root is not None:
+        layer = layer.root
+    return layer
+
+
+def _join(network: Network, boxes: list[Box], place: dict[int, int]) -> None:
+    arcs = [(id(bundle.source), id(bundle.target), bundle.delay) for bundle in network.bundles]
+    arcs += [
+        (id(layer.initial), id(layer), 0)
+        for layer in network.layers
+        if isinstance(layer.initial, Layer)
+    ]
+    arcs += _handmade_arcs(network)
+    for source, target, delay in arcs:
+        if source not in place or target not in place:
+            continue
+        up, down = place[source], place[target]
+        if delay == 0 and up != down:
+            if up not in boxes[down].sources:
+                boxes[down].sources.append(up)
+        elif delay and (up, delay) not in boxes[down].late:
+            boxes[down].late.append((up, delay))
+
+
+def _handmade_arcs(network: Network) -> list[tuple[int, int, int]]:
+    table = network.handmade.table()
+    offsets = np.array([layer.offset for layer in network.layers])
+    ups = np.searchsorted(offsets, table.ups, side="right") - 1
+    downs = np.searchsorted(offsets, table.downs, side="right") - 1
+    rows = {
+        (id(network.layers[up]), id(network.layers[down]), delay)
+        for up, down, delay in zip(ups.tolist(), downs.tolist(), table.delays.tolist(), strict=True)
+    }
+    return sorted(rows)

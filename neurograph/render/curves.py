@@ -1,0 +1,122 @@
+"""Lines between nodes: straight where the way is free, curved around what stands in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Point = tuple[float, float]
+Points = NDArray[np.float64]
+
+CLEARANCE = 4.0
+_SHARES = np.linspace(0.04, 0.96, 20)
+_BASIS = np.stack(
+    [
+        (1 - _SHARES) ** 3,
+        3 * _SHARES * (1 - _SHARES) ** 2,
+        3 * _SHARES**2 * (1 - _SHARES),
+        _SHARES**3,
+    ],
+    axis=1,
+)
+
+
+@dataclass(slots=True)
+class Spot:
+    """Where a node is drawn: the centre and the half axes of an ellipse, in points, y upwards."""
+
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+
+    def rim(self, toward: Point) -> Point:
+        """Return the point of its outline in the direction of another point."""
+        dx, dy = toward[0] - self.x, toward[1] - self.y
+        if dx == dy == 0.0:
+            return self.x, self.y
+        scale = 1.0 / math.hypot(dx / self.half_width, dy / self.half_height)
+        return self.x + dx * scale, self.y + dy * scale
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A cubic curve from rim to rim; ``tip`` is where an arrow ends."""
+
+    points: tuple[Point, Point, Point, Point]
+    tip: Point
+
+    def at(self, share: float) -> Point:
+        """Return the point a share of the way along the parameter."""
+        rest = 1.0 - share
+        weights = (rest**3, 3 * share * rest**2, 3 * share**2 * rest, share**3)
+        x = sum(w * p[0] for w, p in zip(weights, self.points, strict=True))
+        y = sum(w * p[1] for w, p in zip(weights, self.points, strict=True))
+        return x, y
+
+    def text(self, arrow: bool) -> str:
+        """Return it as the value of ``pos`` of an edge."""
+        head = f"e,{self.tip[0]:.1f},{self.tip[1]:.1f} " if arrow else ""
+        return head + " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+
+
+def bend(start: Spot, end: Spot, bulge: float, arrow: float) -> Curve:
+    """Return the curve between two nodes that bulges to its left by about ``bulge`` points.
+
+    ``arrow`` is the length of an arrow's head, for which room is left.
+    """
+    dx, dy = end.x - start.x, end.y - start.y
+    length = math.hypot(dx, dy) or 1.0
+    side = (-dy / length * bulge * 4 / 3, dx / length * bulge * 4 / 3)
+    first = (start.x + 0.3 * dx + side[0], start.y + 0.3 * dy + side[1])
+    second = (start.x + 0.7 * dx + side[0], start.y + 0.7 * dy + side[1])
+    leave, tip = start.rim(first), end.rim(second)
+    return Curve((leave, first, second, _before(tip, second, arrow)), tip)
+
+
+def loop(spot: Spot, number: int, arrow: float) -> Curve:
+    """Return a loop above a node; each further ``number`` is larger."""
+    height = spot.half_height + 34.0 + 16.0 * number
+    width = spot.half_width * 0.9 + 7.0 * number
+    first = (spot.x - width - 4.0, spot.y + height)
+    second = (spot.x + width + 4.0, spot.y + height)
+    leave = spot.rim((spot.x - 0.45 * spot.half_width, spot.y + spot.half_height))
+    tip = spot.rim((spot.x + 0.45 * spot.half_width, spot.y + spot.half_height))
+    return Curve((leave, first, second, _before(tip, second, arrow)), tip)
+
+
+def _before(tip: Point, previous: Point, arrow: float) -> Point:
+    dx, dy = previous[0] - tip[0], previous[1] - tip[1]
+    length = math.hypot(dx, dy) or 1.0
+    share = min(arrow / length, 0.8)
+    return tip[0] + dx * share, tip[1] + dy * share
+
+
+def hits(curve: Curve, obstacles: Sequence[Spot]) -> int:
+    """Return how many of the nodes a curve touches."""
+    if not obstacles:
+        return 0
+    way = _BASIS @ np.array(curve.points)
+    spots = np.array([[s.x, s.y, s.half_width, s.half_height] for s in obstacles])
+    off = (way[:, None, :] - spots[None, :, :2]) / (spots[None, :, 2:] + CLEARANCE)
+    return int(((off**2).sum(axis=2) < 1.0).any(axis=0).sum())
+
+
+def route(
+    start: Spot, end: Spot, bulges: Sequence[float], obstacles: Sequence[Spot], arrow: float
+) -> tuple[Curve, float]:
+    """Return the first curve that touches nothing, else the freest one, and its bulge."""
+    best: tuple[int, Curve, float] | None = None
+    for bulge in bulges:
+        curve = bend(start, end, bulge, arrow)
+        touched = hits(curve, obstacles)
+        if touched == 0:
+            return curve, bulge
+        if best is None or touched < best[0]:
+            best = (touched, curve, bulge)
+    assert best is not None
+    return best[1:]

@@ -1,0 +1,46 @@
+"""Drawing a network: the view that fits, into a file or a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from neurograph.errors import unknown
+from neurograph.render.engines import StrPath, picture_format
+from neurograph.render.options import VIEWS, read_options
+from neurograph.render.picture import Picture
+
+if TYPE_CHECKING:
+    from neurograph.graph.network import Network
+
+SMALL = 150
+
+
+def render(
+    network: Network, path: StrPath | None = None, view: str = "auto", **options: Any
+) -> Picture:
+    """Draw a network."""
+    if view not in VIEWS:
+        raise unknown("view", view, VIEWS)
+    chosen = read_options(options)
+    if path is not None:
+        picture_format(path)
+    picture = _picture(network, view if view != "auto" else fitting_view(network), chosen)
+    if path is not None:
+        picture.write(path)
+    return picture
+
+
+def fitting_view(network: Network) -> str:
+    """Return the view that suits a network: nodes while they can be told apart, else layers."""
+    nodes = sum(layer.size for layer in network.layers if layer.role not in ("const", "noise"))
+    return "nodes" if nodes <= SMALL else "layers"
+
+
+def _picture(network: Network, view: str, options: Any) -> Picture:
+    if view == "layers":
+        from neurograph.render.layers import layers_picture
+
+        return layers_picture(network, options)
+    from neurograph.render.nodes import nodes_picture
+
+    return nodes_picture(network, options)

@@ -1,0 +1,160 @@
+"""Whatever can turn a .dot text into a picture: Graphviz, graphviz-pure or pygraphviz."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from neurograph.errors import MissingDependencyError, NeurographError, unknown
+from neurograph.storage.atomic import atomic_write
+
+StrPath = str | os.PathLike[str]
+FORMATS = ("svg", "png", "pdf", "dot")
+DOTS_PER_INCH = 144
+THREE_WAYS = (
+    "install the extra (pip install 'neurograph[viz]'), or install Graphviz (graphviz.org) so that "
+    "the command dot is found, or open the .dot file in any Graphviz viewer"
+)
+_FIRST_WIDE = 0x2E80  # Chinese, Japanese, Korean and the rest: not in the fonts of graphviz-pure
+
+
+def picture_format(path: StrPath) -> str:
+    """Return the format that a path's ending asks for.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is none that can be written.
+
+    >>> picture_format("net.SVG"), picture_format("net.gv")
+    ('svg', 'dot')
+    """
+    ending = Path(path).suffix.lower().lstrip(".")
+    found = "dot" if ending == "gv" else ending
+    if found not in FORMATS:
+        raise unknown(f"picture format of {os.fspath(path)!r}", ending, FORMATS)
+    return found
+
+
+def draw(source: str, kind: str) -> bytes:
+    """Return a picture of a .dot text.
+
+    Parameters
+    ----------
+    source : str
+    kind : {"svg", "png", "pdf"}
+
+    Raises
+    ------
+    MissingDependencyError
+        If nothing here can draw that format.
+    NeurographError
+        If every program found refuses the text.
+    """
+    complaints = []
+    for name, engine in _engines(source, kind):
+        try:
+            return bytes(engine(source, kind))
+        except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
+            complaints.append(f"{name}: {_first_line(error)}")
+    if complaints:
+        raise NeurographError(f"no {kind} picture could be drawn: {'; '.join(complaints)}")
+    if kind == "pdf" and _command("graphviz-pure"):
+        raise MissingDependencyError(
+            "graphviz-pure draws no PDF: install Graphviz (graphviz.org) or pip install "
+            "pygraphviz, or write .svg"
+        )
+    raise MissingDependencyError(f"nothing here can draw a {kind} picture: {THREE_WAYS}")
+
+
+def _engines(source: str, kind: str) -> Iterator[tuple[str, Any]]:
+    """Return what can draw the format, the best first."""
+    wide = any(ord(each) >= _FIRST_WIDE for each in source)
+    command = _command("dot")
+    if command:
+        yield "dot", lambda text, form: _run(command, text, form)
+    pure = _command("graphviz-pure") if kind != "pdf" else None
+    if pure and not (wide and kind == "png"):
+        yield "graphviz-pure", lambda text, form: _run(pure, text, form)
+    if _has_pygraphviz():
+        yield "pygraphviz", _run_pygraphviz
+    if pure and wide and kind == "png":
+        warnings.warn(
+            "the fonts of graphviz-pure have no Chinese, Japanese or Korean letters: write .svg, "
+            "or install Graphviz or pygraphviz",
+            stacklevel=5,
+        )
+        yield "graphviz-pure", lambda text, form: _run(pure, text, form)
+
+
+def _command(name: str) -> str | None:
+    """Return the path of a program on PATH, or beside this Python."""
+    beside = [os.path.dirname(sys.executable), sysconfig.get_path("scripts")]
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(beside))
+
+
+def _run(command: str, source: str, kind: str) -> bytes:
+    options = [f"-Gdpi={DOTS_PER_INCH}"] if kind == "png" else []
+    done = subprocess.run(
+        [command, f"-T{kind}", *options], input=source.encode(), capture_output=True, check=False
+    )
+    if done.returncode or not done.stdout:
+        raise ValueError(done.stderr.decode(errors="replace") or f"status {done.returncode}")
+    return done.stdout
+
+
+def _has_pygraphviz() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("pygraphviz") is not None
+
+
+def _run_pygraphviz(source: str, kind: str) -> bytes:
+    import pygraphviz
+
+    with warnings.catch_warnings():  # it repeats the layout's remarks as warnings
+        warnings.simplefilter("ignore")
+        graph = pygraphviz.AGraph(string=source)
+        if kind == "png":
+            graph.graph_attr["dpi"] = str(DOTS_PER_INCH)
+        return bytes(graph.draw(format=kind, prog=graph.graph_attr["layout"] or "dot"))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def write_picture(source: str, path: StrPath) -> Path:
+    """Write a picture; without anything that draws, write the .dot text beside it and say so.
+
+    Returns the path that was written.
+
+    Raises
+    ------
+    UnknownNameError
+        If the path ends in no known format.
+    StorageError
+        If the file cannot be written; nothing is left of it then.
+    """
+    kind = picture_format(path)
+    target = Path(path)
+    if kind == "dot":
+        content = source.encode()
+    else:
+        try:
+            content = draw(source, kind)
+        except MissingDependencyError as error:
+            target = target.with_suffix(".dot")
+            content = source.encode()
+            warnings.warn(f"{target} was written instead of {path}: {error}", stacklevel=4)
+    with atomic_write(target) as file:
+        file.write(content)
+    return target

@@ -1,0 +1,84 @@
+"""What is written below a picture of nodes: its title, what is not drawn, the key to colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from neurograph.render.options import Options
+from neurograph.render.scene import Scene
+from neurograph.render.style import FAINT, INK, Hues, count, markup, short, signed_colour
+
+if TYPE_CHECKING:
+    from neurograph.graph.network import Network
+    from neurograph.render.painter import Painter
+
+STEPS = (-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0)
+
+
+def title_of(network: Network, options: Options) -> str:
+    """Return the title: the one given, or the network's line."""
+    return options.title or str(network).replace("->", "→")
+
+
+def notes_of(network: Network, scene: Scene, options: Options) -> list[str]:
+    """Return what a reader must know is not drawn."""
+    notes: list[str] = []
+    total, drawn = len(network.connections), len(scene.wires)
+    if scene.hidden_nodes:
+        notes.append(f"{count(scene.hidden_nodes, 'node')} not drawn")
+    if drawn < total:
+        how = ""
+        if drawn < scene.between:
+            how = ": the strongest" if options.top is not None else ""
+            if options.threshold is not None:
+                how += f", at least {options.threshold:g} strong"
+        notes.append(f"{drawn:,} of {count(total, 'connection')} drawn{how}")
+    if scene.folds_bias:
+        notes.append("biases not drawn as nodes")
+    return notes
+
+
+def caption_rows(painter: Painter, title: str, notes: Sequence[str]) -> list[str]:
+    """Return HTML-like labels, one a row: the title, notes and the key."""
+    said = [*notes, *painter.fill.notes()]
+    rows = [(title, 10, INK), *((note, 9, FAINT) for note in said)]
+    found = [
+        f'<<font point-size="{size}" color="{colour}">{markup(text)}</font>>'
+        for text, size, colour in rows
+    ]
+    return [*found, f"<{_key(painter)}>"]
+
+
+def _key(painter: Painter) -> str:
+    wires, options = painter.scene.wires, painter.options
+    cells = ""
+    if "sharing" in options.show:
+        cells += cell("one colour: one shared weight; grey: a weight of its own")
+    elif painter.largest:
+        cells += scale(options.strength, painter.largest, painter.hues)
+    for what, hues, largest in painter.fill.scales():
+        cells += cell("   ") + scale(what, largest, hues)
+    if painter.arrows and any(wire.strength < 0 for wire in wires):
+        cells += cell("   arrow: positive, bar: negative")
+    if any(wire.parameter and not wire.trainable for wire in wires):
+        cells += cell("   dashed: frozen")
+    if any(wire.parameter is None for wire in wires):
+        cells += cell("   dotted: constant")
+    cells = cells or cell(" ")
+    return f'<table border="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>'
+
+
+def cell(text: str) -> str:
+    """Return one cell of small grey text."""
+    return f'<td><font point-size="8" color="{FAINT}">{markup(text)}</font></td>'
+
+
+def scale(what: str, largest: float, hues: Hues) -> str:
+    """Return cells with the colours from the least to the largest value."""
+    boxes = "".join(
+        f'<td width="14" height="7" fixedsize="true" bgcolor="{signed_colour(step, 1.0, hues)}">'
+        f"</td>"
+        for step in STEPS
+    )
+    return cell(f"{what} {short(-largest)} ") + boxes + cell(f" {short(largest)}")

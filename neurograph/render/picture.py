@@ -1,0 +1,63 @@
+"""Picture: a graphviz graph that shows itself in notebooks, whatever draws it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import graphviz
+
+from neurograph.errors import MissingDependencyError
+from neurograph.render.engines import StrPath, draw, write_picture
+from neurograph.render.style import FONT, INK, printable
+
+
+class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no types
+    """A ``graphviz.Digraph`` of a network.
+
+    Parameters
+    ----------
+    name : str
+        Names the graph in its text.
+    layout : str
+        ``"nop2"``: every place and curve is given; ``"dot"``: Graphviz arranges boxes in ranks.
+    attributes : str
+        Of the graph.
+    """
+
+    def __init__(self, name: str = "network", layout: str = "nop2", **attributes: str) -> None:
+        super().__init__(
+            name="network",
+            graph_attr={
+                "layout": layout,
+                "bgcolor": "white",
+                "fontname": FONT,
+                "fontcolor": INK,
+                "outputorder": "edgesfirst",
+                "tooltip": words(name) or " ",
+                **attributes,
+            },
+            node_attr={"fontname": FONT, "fontcolor": INK, "color": INK},
+            edge_attr={"fontname": FONT, "fontcolor": INK, "color": INK},
+        )
+
+    def write(self, path: StrPath) -> None:
+        """Write the picture as the ending of ``path`` says: .svg, .png, .pdf or .dot."""
+        write_picture(str(self.source), path)
+
+    def pipe(self, format: str | None = None, encoding: str | None = None, **_: Any) -> Any:
+        """Return the picture in a format, drawn by whatever is there."""
+        content = draw(str(self.source), format or "svg")
+        return content.decode(encoding) if encoding else content
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> Any:
+        try:
+            return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
+        except MissingDependencyError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return {"text/plain": str(self.source)}
+
+
+def words(text: str) -> Any:
+    """Return text for an attribute in which nothing is taken for an escape or for HTML."""
+    return graphviz.escape(printable(text).replace("&", "&amp;"))
