@@ -1,0 +1,1 @@
+"""NumPy kernels of convolutional networks: plain functions on arrays, allocating nothing."""
