@@ -32,17 +32,9 @@ class Incoming:
         return Incoming(self.sources[chosen], self.delays[chosen], self.edges.where(chosen))
 
 
-def combine(irregular: Irregular, incoming: Incoming, kind: str, nodes: int, net: Ref, name:
-str
-
-
-
-
-
-
-s
-st str str)
--> None:
+def combine(
+    irregular: Irregular, incoming: Incoming, kind: str, nodes: int, net: Ref, name: str
+) -> None:
     """Set ``net`` to the product or maximum of what comes into each node.
 
     Every node has connections of the same sources and delays, in the same order.
@@ -71,7 +63,9 @@ def aggregate_layer(irregular: Irregular, layer: Layer, net: Ref) -> None:
     rows = irregular.rows_like(f"{layer.name}_rows_net", layer)
     if layer.aggregation == "mean":
         total = irregular.rows_like(f"{layer.name}_sum", layer)
-        for source, delay in sorted(set(zip(incoming.sources.tolist(), incoming.delays.tolist(), strict=True))):
+        for source, delay in sorted(
+            set(zip(incoming.sources.tolist(), incoming.delays.tolist(), strict=True))
+        ):
             some = np.flatnonzero((incoming.sources == source) & (incoming.delays == delay))
             edges = incoming.edges.where(some)
             irregular.add_edges(total, source, delay, edges, layer.size, layer.name)

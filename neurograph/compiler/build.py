@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from neurograph.compiler import lowerings  # noqa: F401 (fills the table of bundles)
+from neurograph.compiler import lowerings, temporal  # noqa: F401 (fill the table of bundles)
 from neurograph.compiler.backward import Backward
 from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes

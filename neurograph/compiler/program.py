@@ -209,10 +209,11 @@ def _view_text(array: Array) -> str:
     return f"{view.base}[{', '.join(parts)}]"
 
 
-_ARRAY
-
-=
-re.compile(r"(\w+) ([\w.]+) (nodes first )?(\w+)\[(.*?)\](?: = ([\w.]+)(?:\[(.*)\]| reshaped))?$") _STATEMENT = re.compile(r"(\S+) (\+?=) (\w+)(?:\[(.*)\])?\((.*)\)$") _REF = re.compile(r"([\w.]+)(?:\[t([+-]\d+)?\])?$")
+_ARRAY = re.compile(
+    r"(\w+) ([\w.]+) (nodes first )?(\w+)\[(.*?)\](?: = ([\w.]+)(?:\[(.*)\]| reshaped))?$"
+)
+_STATEMENT = re.compile(r"(\S+) (\+?=) (\w+)(?:\[(.*)\])?\((.*)\)$")
+_REF = re.compile(r"([\w.]+)(?:\[t([+-]\d+)?\])?$")
 
 
 def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:

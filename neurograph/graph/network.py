@@ -100,7 +100,9 @@ class Network(NetworkVerbs):
         self.generator = np.random.default_rng(seed)
         self.handmade = HandMade(self)
         self.arena: Any = None
+        self.descent: Any = None
         self._walk: Any = None
+        self._sample: Any = None  # what the last prediction was given
         self.gradients_due = False  # whether deltas are newer than gradients
         self._stages: tuple[int, list[Stage]] | None = None
         self._named: dict[str, Node] = {}

@@ -162,7 +162,7 @@ class Model:
         return plan, loss
 
     def predict(self, x: Any, batch_size: int = 32) -> Any:
-        """Return the outputs for inputs.
+        r"""Return the outputs for inputs.
 
         Parameters
         ----------
@@ -272,8 +272,9 @@ class Model:
         """Return the loss of one batch, followed by the metrics if there are any."""
         return self.evaluate(x, y, max(1, len(np.atleast_1d(y))), sample_weight)
 
-    def _checked(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[list[Array],
-    list[Array]]:
+    def _checked(
+        self, x: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[list[Array], list[Array]]:
         inputs = as_inputs(self.network, x)
         targets = as_targets(self.network, self.losses, y)
         count = same_length(inputs, targets)
@@ -281,35 +282,9 @@ class Model:
             targets = targets + as_sample_weights(self.network, sample_weight, count)
         return inputs, targets
 
-    def gradients(self, x: Any, y: Any, sample_weight: Any = None, *, training: bool =
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-   
-    True)
-    -> float:
+    def gradients(
+        self, x: Any, y: Any, sample_weight: Any = None, *, training: bool = True
+    ) -> float:
         """Run forward and backward only: fill every ``parameter.gradient``; return the loss.
 
         Gradients are those of the mean over the batch, regularizers included. ``training=False``

@@ -3,7 +3,16 @@
 Importing this package fills the table. A new operation is a new row in one of its files.
 """
 
-from neurograph.compiler.operations import basic, edges, elementwise, layer_wise, product
+from neurograph.compiler.operations import basic, edges, elementwise, layer_wise, product, temporal
 from neurograph.compiler.operations.table import OPERATIONS, Operation
 
-__all__ = ["OPERATIONS", "Operation", "basic", "edges", "elementwise", "layer_wise", "product"]
+__all__ = [
+    "OPERATIONS",
+    "Operation",
+    "basic",
+    "edges",
+    "elementwise",
+    "layer_wise",
+    "product",
+    "temporal",
+]

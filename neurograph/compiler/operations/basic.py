@@ -28,8 +28,9 @@ register(Operation("fill", _emit_fill, lambda backward, statement: None))
 def _gradient_copy(backward: Backward, statement: Statement) -> None:
     (x,) = statement.inputs
     if backward.wanted(x):
-        backward.add("copy", backward.of(x), backward.of(statement.out),
-        **dict(statement.attributes))
+        backward.add(
+            "copy", backward.of(x), backward.of(statement.out), **dict(statement.attributes)
+        )
 
 
 def _emit_copy(e: Emitter, statement: Statement) -> None:
@@ -69,10 +70,12 @@ def _emit_transpose(e: Emitter, statement: Statement) -> None:
     source, out = e.name(x), e.name(statement.out)
     sign = " +=" if statement.accumulate else "[...] ="
     if nodes_last is x:
-        source = f"{source}.reshape({', '.join(map(str, flat))}, -1)"
-       
-        if
-        e.ndim(x) != lead + 1 else source e.line(f"{out}{sign} {source}.transpose({', '.join(map(str, axes))})")
+        source = (
+            f"{source}.reshape({', '.join(map(str, flat))}, -1)"
+            if e.ndim(x) != lead + 1
+            else source
+        )
+        e.line(f"{out}{sign} {source}.transpose({', '.join(map(str, axes))})")
     else:
         if e.ndim(statement.out) != lead + 1:
             out = f"{out}.reshape({', '.join(map(str, flat))}, -1)"
