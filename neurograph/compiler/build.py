@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from neurograph.compiler import lowerings, temporal  # noqa: F401 (fill the table of bundles)
+from neurograph.compiler import lowerings, spatial, temporal  # noqa: F401 (fill the tables)
 from neurograph.compiler.backward import Backward
 from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes
@@ -123,8 +123,9 @@ def add_backward(
     )
     values = dict(program.values)
     for (layer, what), name in program.values.items():
-        if what.startswith("net") and name in backward.names:
-            values[layer, what.replace("net", "delta", 1)] = backward.names[name]
+        kind, mark, place = what.partition(":")
+        if kind in ("net", "in") and name in backward.names:
+            values[layer, f"delta{mark}{place}"] = backward.names[name]
     return (
         replace(found, forward=program.forward, values=values),
         tuple(targets),

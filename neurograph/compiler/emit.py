@@ -129,7 +129,11 @@ class Emitter:
         rows = math.prod(shape) // columns
         if ref.offset is not None:
             return f"{self.name(ref)}.reshape({rows}, {columns})"
-        found = self.top(f"{ref.name}_rows", f"{ref.name}.reshape({rows}, {columns})")
+        return self.alias(ref, "rows", f"{ref.name}.reshape({rows}, {columns})")
+
+    def alias(self, ref: Ref, what: str, expression: str) -> str:
+        """Return a name for a reshaped operand; the plan checks that it is no copy."""
+        found = self.top(f"{ref.name}_{what}", expression)
         self.row_views[found] = ref.name
         return found
 

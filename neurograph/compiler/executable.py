@@ -212,10 +212,11 @@ class Executable:
         group = self.network.handmade.group
         row = self.built(mode).row_of_node
         output = _nodes_in_front(plan.arrays[plan.program.values[group.name, "output"]])
-        stores = {"net": output.copy(), "delta": np.zeros_like(output), "output": output}
+        zeros = np.zeros_like(output)
+        stores = {"net": zeros, "delta": zeros.copy(), "output": output}
         for (name, what), array in plan.program.values.items():
             kind, _, place = what.partition(":")
-            if name != group.name or not place or (kind == "delta" and not mode.backward):
+            if name != group.name or kind not in stores or not place:
                 continue
             start, stop = map(int, place.split(":"))
             values = _nodes_in_front(plan.arrays[array])

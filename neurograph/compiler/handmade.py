@@ -186,6 +186,11 @@ class Irregular:
 
     def _declare_inputs(self) -> None:
         lead = self.lowering.lead(self.group.sequence)
+        for block in self._blocks[0][0]:
+            if block.kind == "input":
+                place = f"in:{block.start}:{block.stop}"
+                part = self._part(block.start, block.stop)
+                self.lowering.values[self.group.name, place] = part
         for port in self.network.inputs:
             if port.indices is None:
                 continue

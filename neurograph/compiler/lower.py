@@ -176,7 +176,7 @@ class Lowering:
         dtype = str(layer.config.get("dtype", self.dtype))
         name = self.declare(layer.name, layer, "input", dtype)
         self.outputs[id(layer)] = name
-        self.values[layer.name, "output"] = name
+        self.values[layer.name, "output"] = self.values[layer.name, "in"] = name
 
     def read(self, layer: Layer, delay: int = 0) -> Ref:
         """Return the outputs of a layer as an operand, ``delay`` steps late."""

@@ -17,6 +17,8 @@ def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
     kernel = lowering.parameter(bundle.parameter)
     columns = (bundle.first_column, bundle.first_column + bundle.units)
     kernel = builder.part(kernel, ((0, None), columns))
+    if bundle.mask is not None:
+        kernel = _without(lowering, bundle, kernel)
     source = lowering.read(bundle.source, bundle.delay)
     positions = () if bundle.positions == 1 else (bundle.positions,)
     x = lowering.reshaped(source, (*positions, bundle.inputs), bundle.source.sequence)
@@ -28,6 +30,16 @@ def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
         builder.emit("copy", out, once)
         return
     builder.emit("product", out, x, kernel)
+
+
+def _without(lowering: Lowering, bundle: DenseConnections, kernel: str) -> str:
+    """Return the kernel with the removed connections taken out."""
+    dims = (bundle.inputs, bundle.units)
+    kept = lowering.table(f"{bundle.target.name}_kept", ~np.asarray(bundle.mask), dims)
+    pruned = lowering.builder.array(f"{bundle.target.name}_pruned", dims)
+    with lowering.builder.outside_loop():
+        lowering.builder.emit("multiply", pruned, kernel, kept, accumulate=False)
+    return pruned
 
 
 def _bias(lowering: Lowering, bundle: BiasConnections, net: Ref) -> None:

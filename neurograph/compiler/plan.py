@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,10 @@ KERNELS = {
     "edge_dots": "neurograph.kernels.edges",
     "csr_matvecs": "scipy.sparse._sparsetools",
     "csc_matvecs": "scipy.sparse._sparsetools",
+    "convolve": "neurograph.kernels.convolution",
+    "convolve_input_gradient": "neurograph.kernels.convolution",
+    "convolve_weight_gradient": "neurograph.kernels.convolution",
+    "ConvolutionWorkspace": "neurograph.kernels.convolution",
 }
 
 
@@ -50,6 +55,7 @@ class Plan:
         reuse: bool = True,
         in_place: bool = True,
         title: str = "",
+        team: Any = None,
     ) -> None:
         self.program = program
         self.sizes = sizes
@@ -68,9 +74,11 @@ class Plan:
             tail = [f"    return {' + '.join(losses) or '0.0'}"]
             backward = "\n".join([backward, *tail])
         parts = [f'"""{title}"""', "import numpy as np"]
-        text = "\n".join([forward, backward if program.backward else ""])
+        declarations = emitter.declarations()
+        text = "\n".join([*declarations, forward, backward if program.backward else ""])
+        called = set(re.findall(r"\b(\w+)\(", text))
         parts += [
-            f"from {module} import {kernel}" for kernel, module in KERNELS.items() if kernel in text
+            f"from {module} import {kernel}" for kernel, module in KERNELS.items() if kernel in called
         ]
         total = len(arena.parameters)
         parts += [
@@ -79,7 +87,7 @@ class Plan:
             f"    parameters = np.zeros({total}, np.{arena.dtype})",
             f"    gradients = np.zeros({total}, np.{arena.dtype})",
             "",
-            *emitter.declarations(),
+            *declarations,
             "",
             "",
             forward,
@@ -90,6 +98,7 @@ class Plan:
         self.arrays: dict[str, Any] = {
             "parameters": arena.parameters,
             "gradients": arena.gradients,
+            "team": team,
             **emitter.used_constants,
         }
         self._execute()

@@ -3,16 +3,15 @@
 Importing this package fills the table. A new operation is a new row in one of its files.
 """
 
-from neurograph.compiler.operations import basic, edges, elementwise, layer_wise, product, temporal
+from neurograph.compiler.operations import (  # noqa: F401 (each fills its rows of the table)
+    basic,
+    edges,
+    elementwise,
+    layer_wise,
+    product,
+    spatial,
+    temporal,
+)
 from neurograph.compiler.operations.table import OPERATIONS, Operation
 
-__all__ = [
-    "OPERATIONS",
-    "Operation",
-    "basic",
-    "edges",
-    "elementwise",
-    "layer_wise",
-    "product",
-    "temporal",
-]
+__all__ = ["OPERATIONS", "Operation"]

@@ -116,7 +116,14 @@ def _emit_scatter(e: Emitter, statement: Statement) -> None:
 
 
 register(Operation("gather", _emit_gather, _gradient_gather))
-register(Operation("scatter", _emit_scatter))
+def _gradient_scatter(backward: Backward, statement: Statement) -> None:
+    (x,) = statement.inputs
+    if backward.wanted(x):
+        rows = statement.get("rows")
+        backward.add("gather", backward.of(x), backward.of(statement.out), rows=rows)
+
+
+register(Operation("scatter", _emit_scatter, _gradient_scatter))
 
 
 # bias: out += b along the nodes, repeated over their last axis; sums is its gradient

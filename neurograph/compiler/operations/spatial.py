@@ -1,0 +1,91 @@
+"""Convolution and pooling over images, (…, height, width, channels)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from neurograph.compiler.operations.table import Operation, register
+from neurograph.compiler.program import Dim, Program, Ref, Statement
+
+if TYPE_CHECKING:
+    from neurograph.compiler.backward import Backward
+    from neurograph.compiler.emit import Emitter
+    from neurograph.kernels.geometry import Geometry2D
+
+
+def _images(e: Emitter, ref: Ref, shape: tuple[int, int, int]) -> tuple[str, int]:
+    """Return an operand as (images, height, width, channels), and how many images."""
+    count = e.size(ref) // math.prod(shape)
+    if e.shape(ref) == (count, *shape):
+        return e.name(ref), count
+    text = f"{e.name(ref)}.reshape({count}, {', '.join(map(str, shape))})"
+    return (text if ref.offset is not None else e.alias(ref, "images", text)), count
+
+
+def _workspace(e: Emitter, statement: Statement, kind: str, count: int) -> str:
+    geometry = e.constant(statement.get("geometry"))
+    return e.top(
+        f"{geometry}_workspace", f"{kind}({geometry}, {count}, np.{e.dtype(statement.out)}, team)"
+    )
+
+
+# convolve: out (+)= convolution of x with a kernel (rows, columns, channels / groups, filters)
+
+
+def _gradient_convolve(backward: Backward, statement: Statement) -> None:
+    x, kernel = statement.inputs
+    d_out, geometry = backward.of(statement.out), statement.get("geometry")
+    if backward.wanted(kernel):
+        backward.add("convolve_weights", backward.of(kernel), x, d_out, geometry=geometry)
+    if backward.wanted(x):
+        backward.add("convolve_inputs", backward.of(x), d_out, kernel, geometry=geometry)
+
+
+def _emit_convolve(e: Emitter, statement: Statement) -> None:
+    x, kernel = statement.inputs
+    geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    images, count = _images(e, x, geometry.in_shape)
+    workspace = _workspace(e, statement, "ConvolutionWorkspace", count)
+    out, _ = _images(e, statement.out, geometry.out_shape)
+    target = e.scratch((count, *geometry.out_shape)) if statement.accumulate else out
+    e.line(f"convolve({images}, {e.name(kernel)}, {target}, {workspace})")
+    if statement.accumulate:
+        e.line(f"np.add({out}, {target}, out={out})")
+
+
+def _emit_convolve_weights(e: Emitter, statement: Statement) -> None:
+    x, d = statement.inputs
+    geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    images, count = _images(e, x, geometry.in_shape)
+    deltas, _ = _images(e, d, geometry.out_shape)
+    workspace = _workspace(e, statement, "ConvolutionWorkspace", count)
+    add = ", accumulate=True" if statement.accumulate else ""
+    e.line(
+        f"convolve_weight_gradient({images}, {deltas}, {e.name(statement.out)}, {workspace}{add})"
+    )
+
+
+def _emit_convolve_inputs(e: Emitter, statement: Statement) -> None:
+    d, kernel = statement.inputs
+    geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    deltas, count = _images(e, d, geometry.out_shape)
+    out, _ = _images(e, statement.out, geometry.in_shape)
+    workspace = _workspace(e, statement, "ConvolutionWorkspace", count)
+    add = ", accumulate=True" if statement.accumulate else ""
+    e.line(f"convolve_input_gradient({deltas}, {e.name(kernel)}, {out}, {workspace}{add})")
+
+
+def _flops(program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]) -> int:
+    geometry: Geometry2D = program.constants[str(statement.get("geometry"))]
+    array = program.arrays[
+        statement.inputs[0].name if statement.op == "convolve_weights" else statement.out.name
+    ]
+    images = size(tuple(dim for dim in array.dims if isinstance(dim, str)))
+    return geometry.flops * images
+
+
+register(Operation("convolve", _emit_convolve, _gradient_convolve, flops=_flops))
+register(Operation("convolve_weights", _emit_convolve_weights, flops=_flops))
+register(Operation("convolve_inputs", _emit_convolve_inputs, flops=_flops))

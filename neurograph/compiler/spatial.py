@@ -1,0 +1,27 @@
+"""How convolution and pooling bundles are lowered."""
+
+from __future__ import annotations
+
+from neurograph.compiler.lower import BUNDLES, Lowering
+from neurograph.compiler.program import Ref
+from neurograph.graph.spatial import ConvolutionConnections
+
+
+def _convolution(lowering: Lowering, bundle: ConvolutionConnections, net: Ref) -> None:
+    geometry, builder = bundle.geometry, lowering.builder
+    kernel = builder.reshape(lowering.parameter(bundle.parameter), geometry.kernel_shape)
+    source = lowering.read(bundle.source, bundle.delay)
+    x = lowering.reshaped(source, geometry.in_shape, bundle.source.sequence)
+    out = lowering.reshaped(net, geometry.out_shape, bundle.target.sequence)
+    name = builder.constant("convolution", geometry)
+    rows, columns = geometry.kernel
+    lowering.note(bundle, "convolve", f"windows of {rows}x{columns} share one kernel")
+    if bundle.target.sequence and not bundle.source.sequence:
+        once = builder.array(f"{bundle.target.name}_once", ("B", *geometry.out_shape))
+        builder.emit("convolve", once, x, kernel, geometry=name)
+        builder.emit("copy", out, once)
+        return
+    builder.emit("convolve", out, x, kernel, geometry=name)
+
+
+BUNDLES[ConvolutionConnections] = _convolution
