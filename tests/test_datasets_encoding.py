@@ -201,7 +201,6 @@ def test_scalers_turn_back_and_survive_json(make: Any, kind: str) -> None:
 def test_scaling_against_scikit_learn() -> None:
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     train, test = default_rng(0).random((2, 30, 3))
-    train[:, 1] = 4.0
     for mine, theirs in (
         (MinMaxScaler(), preprocessing.MinMaxScaler()),
         (MinMaxScaler(-1, 1), preprocessing.MinMaxScaler((-1, 1))),
@@ -211,6 +210,16 @@ def test_scaling_against_scikit_learn() -> None:
             mine.fit_transform(train), theirs.fit_transform(train), atol=1e-12
         )
         np.testing.assert_allclose(mine.transform(test), theirs.transform(test), atol=1e-12)
+
+
+def test_a_feature_that_never_changes_is_only_moved() -> None:
+    x = [[4.0, 1.0], [4.0, 3.0]]
+    assert MinMaxScaler().fit(x).transform([[4.0, 2.0], [7.0, 2.0]]).tolist() == [
+        [0, 0.5],
+        [3, 0.5],
+    ]
+    assert MinMaxScaler(-1, 1).fit_transform(x).tolist() == [[-1, -1], [-1, 1]]
+    assert Standardizer().fit(x).transform([[5.0, 2.0]]).tolist() == [[1, 0]]
 
 
 def test_all_axes_but_the_last_are_taken_together() -> None:

@@ -15,8 +15,9 @@ from neurograph.datasets.resample import resize
 from neurograph.errors import DataError, OptionError, ShapeError, unknown
 
 Picture = NDArray[np.float64]
-LOOK = 400  # pixels; larger pictures are made as small before they are looked at
-VISIBLE = 0.25  # from here on a pixel belongs to what is drawn
+LOOK = 280  # pixels; pictures of twice the size and more are made smaller first
+VISIBLE = 0.25  # from here on a pixel belongs to a stroke
+FAINT = 0.02  # and from here on to a thing with shades
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +31,19 @@ class Style:
         The longer side of what is drawn, in pixels.
     centre : "mass" or "box"
         What is put in the middle: the centre of mass, or of the bounding box.
+    shades : bool
+        Things with shades of their own are shown, not strokes of ink.
     """
 
     size: tuple[int, ...]
     box: int
     centre: Literal["mass", "box"]
+    shades: bool = False
 
 
 STYLES = {
     "mnist": Style((28, 28), 20, "mass"),
-    "fashion_mnist": Style((28, 28), 28, "box"),
+    "fashion_mnist": Style((28, 28), 28, "box", shades=True),
     "digits": Style((8, 8), 8, "box"),
     "cifar10": Style((32, 32, 3), 32, "box"),
 }
@@ -52,6 +56,7 @@ def prepare_picture(
     like: str | None = None,
     box: int | None = None,
     centre: Literal["mass", "box"] = "mass",
+    shades: bool = False,
     invert: bool | None = None,
 ) -> NDArray[np.float32]:
     """Return a picture as a network trained on MNIST (or its like) wants it.
@@ -69,10 +74,12 @@ def prepare_picture(
         The shape of the result. In colour (3 channels) nothing is searched and nothing inverted:
         the middle of the picture is cut to shape and scaled.
     like : "mnist", "fashion_mnist", "digits" or "cifar10", optional
-        Take size, box and centre from a data set.
+        Take size, box, centre and shades from a data set.
     box : int, optional
         The longer side of what is drawn; 20 for a size of 28, in proportion otherwise.
     centre : "mass" or "box"
+    shades : bool
+        Keep the shades of what is shown, clothes for example; ink is made equally strong.
     invert : bool, optional
         True for dark on light, False for light on dark; found from the picture when left out.
 
@@ -98,7 +105,8 @@ def prepare_picture(
     if like is not None:
         if like not in STYLES:
             raise unknown("style of pictures", like, STYLES)
-        size, box, centre = STYLES[like].size, STYLES[like].box, STYLES[like].centre
+        style = STYLES[like]
+        size, box, centre, shades = style.size, style.box, style.centre, style.shades
     size = _checked_size(size)
     box = max(1, round(min(size[:2]) * 20 / 28)) if box is None else whole("box", box)
     if box > min(size[:2]):
@@ -108,8 +116,8 @@ def prepare_picture(
     values = _values(picture)
     if size[2:] == (3,):
         return _middle(values[..., :3] if values.shape[2] > 1 else values.repeat(3, 2), size)
-    ink = _ink(_grey(values), invert)
-    return _placed(ink, size[:2], box, centre).reshape(size)
+    ink = (_shown if shades else _ink)(_grey(values), invert)
+    return _placed(ink, ink > (FAINT if shades else VISIBLE), size[:2], box, centre).reshape(size)
 
 
 def _checked_size(size: object) -> tuple[int, ...]:
@@ -143,11 +151,13 @@ def _values(picture: Any) -> Picture:
     if array.max() > top:
         raise DataError(f"the picture holds {array.max()}: its values must be 0..255 or 0..1")
     values = array.astype(np.float64) / top
-    # a large photograph shows no more than this size does
-    most = max(values.shape[:2])
-    if most > 4 * LOOK:
-        shape = [max(1, round(length * LOOK / most)) for length in values.shape[:2]]
-        values = resize(values, (shape[0], shape[1]))
+    # a large photograph tells no more than one of a few hundred pixels
+    step = max(values.shape[:2]) // LOOK
+    if step > 1:
+        height, width = (max(1, length // step) for length in values.shape[:2])
+        blocks = values[: height * step, : width * step]
+        blocks = blocks.reshape(height, -1, width, blocks.shape[1] // width, values.shape[2])
+        values = blocks.mean(axis=(1, 3))
     return _without_alpha(values)
 
 
@@ -200,10 +210,7 @@ def _ink(grey: Picture, invert: bool | None) -> Picture:
     paper, noise = _paper(grey)
     change = grey - paper
     seen = ndimage.uniform_filter(change, 3) if min(grey.shape) > 60 else change
-    if invert is None:
-        strong = np.abs(seen) > 0.5 * np.abs(seen).max()
-        invert = bool(seen[strong].sum() < 0) if strong.any() else False
-    if invert:
+    if _is_darker(seen) if invert is None else invert:
         # ink takes away a part of the light that falls on the paper, wherever that is
         light = np.maximum(paper, 0.05)
         change, seen, noise = -change / light, -seen / light, noise / float(np.median(light))
@@ -216,46 +223,80 @@ def _ink(grey: Picture, invert: bool | None) -> Picture:
     return _without_specks(ink)
 
 
+def _shown(grey: Picture, invert: bool | None) -> Picture:
+    """Return the shades of what is shown on paper of one brightness."""
+    rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    # things reach the border here and there: the paper is what most of it holds
+    count, edges = np.histogram(rim, bins=32, range=(0, 1))
+    most = int(count.argmax())
+    paper = float(np.median(rim[(rim >= edges[most]) & (rim <= edges[most + 1])]))
+    change = grey - paper
+    if _is_darker(change) if invert is None else invert:
+        change = -change
+    peak = float(change.max())
+    if peak < 0.02:
+        raise DataError("nothing is shown on the picture: it is as good as one colour")
+    return np.clip((change - 0.02 * peak) / (0.98 * peak), 0, 1)
+
+
+def _is_darker(change: Picture) -> bool:
+    """Return whether what differs most from the paper is darker than it."""
+    strong = np.abs(change) > 0.5 * np.abs(change).max()
+    return bool(change[strong].sum() < 0)
+
+
 def _paper(grey: Picture) -> tuple[Picture, float]:
     """Return the brightness of the paper everywhere, and its noise.
 
     A quadratic surface through the border, from which pixels that stand out are left out.
     """
     height, width = grey.shape
-    rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    terms = np.stack([np.ones_like(rows), rows, columns, rows**2, rows * columns, columns**2], -1)
     rim = max(1, round(0.04 * min(height, width)))
     border = np.ones(grey.shape, bool)
     border[rim : height - rim, rim : width - rim] = False
-    a, b = terms[border], grey[border]
-    kept = np.abs(b - np.median(b)) <= max(0.15, 3 * float(np.median(np.abs(b - np.median(b)))))
-    surface, noise = np.zeros(6), 0.0
+    down, right = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
+    # numbers of the border's pixels in the order in which grey[border] lists them
+    rows, columns = (np.broadcast_to(each, grey.shape)[border] for each in (down, right))
+    a = np.stack([np.ones_like(rows), rows, columns, rows**2, rows * columns, columns**2], -1)
+    b = grey[border]
+    spread = np.abs(b - np.median(b))
+    kept = spread <= max(0.15, 3 * float(np.median(spread)))
+    surface: Picture = np.zeros(6)
+    noise = 0.0
     for _ in range(4):
         # a ridge of tiny weight keeps the curvature at 0 where the border cannot tell it
         gram = a[kept].T @ a[kept] + 1e-6 * np.eye(6)
-        surface = np.linalg.solve(gram, a[kept].T @ b[kept])
+        surface = np.asarray(np.linalg.solve(gram, a[kept].T @ b[kept]), np.float64)
         away = np.abs(b - a @ surface)
         noise = 1.4826 * float(np.median(away))
         kept = away <= max(3 * noise, 0.02)
-    return terms @ surface, noise
+    c = surface
+    across = c[0] + c[2] * right + c[5] * right**2
+    return across + c[1] * down + c[3] * down**2 + c[4] * down * right, noise
 
 
 def _without_specks(ink: Picture) -> Picture:
     """Return the ink without spots that are far smaller than the largest stroke."""
     from scipy import ndimage
 
-    marks, count = ndimage.label(ink > VISIBLE, np.ones((3, 3)))
-    if count < 2:
+    around = np.ones((3, 3))
+    marks, count = ndimage.label(ink > VISIBLE, around)
+    sizes = np.bincount(marks.ravel(), weights=ink.ravel(), minlength=2)
+    sizes[0] = 0
+    small = sizes < 0.03 * sizes.max()
+    small[0] = False
+    if count < 2 or not small.any():
         return ink
-    sizes = np.bincount(marks.ravel(), weights=ink.ravel())[1:]
-    specks = 1 + np.flatnonzero(sizes < 0.03 * sizes.max())
-    gone = ndimage.binary_dilation(np.isin(marks, specks), np.ones((3, 3)))
-    return np.where(gone & ~np.isin(marks, np.setdiff1d(marks, [0, *specks])), 0.0, ink)
+    gone = ndimage.binary_dilation(small[marks], around, iterations=2) & (
+        small[marks] | (marks == 0)
+    )
+    return np.where(gone, 0.0, ink)
 
 
-def _placed(ink: Picture, size: tuple[int, ...], box: int, centre: str) -> NDArray[np.float32]:
+def _placed(
+    ink: Picture, drawn: NDArray[np.bool_], size: tuple[int, ...], box: int, centre: str
+) -> NDArray[np.float32]:
     """Return what is drawn, fitted into its box and put in the middle."""
-    drawn = ink > VISIBLE
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = box / max(cut.shape)
@@ -269,9 +310,9 @@ def _placed(ink: Picture, size: tuple[int, ...], box: int, centre: str) -> NDArr
         if centre == "mass":
             weight = small.sum(axis=1 - axis)
             middle = float(weight @ np.arange(shape[axis]) / weight.sum())
-        # MNIST's centres of mass lie around pixel 14 of 0..27, from 13.5 on
-        target = size[axis] / 2 if centre == "mass" else (size[axis] - 1) / 2
-        corner.append(int(np.clip(np.ceil(round(target - middle - 0.5, 6)), 0, room)))
+        # in MNIST and its like the middle is pixel 14 of 0..27, and halves go to the lower side
+        start = int(np.ceil(round(size[axis] / 2 - middle - 0.5, 6)))
+        corner.append(min(max(start, 0), room))
     top, left = corner
     picture[top : top + shape[0], left : left + shape[1]] = small
     return picture

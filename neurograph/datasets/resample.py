@@ -102,6 +102,7 @@ def resize(picture: Array, size: tuple[int, int]) -> NDArray[np.float64]:
     lengths = zip(picture.shape[:2], size, strict=True)
     rows, columns = (_filter(have, want) for have, want in lengths)
     planes = picture.reshape(*picture.shape[:2], -1).transpose(2, 0, 1)
+    planes = np.ascontiguousarray(planes, np.float64)
     return (rows @ planes @ columns.T).transpose(1, 2, 0).reshape(*size, *picture.shape[2:])
 
 

@@ -152,9 +152,9 @@ class MinMaxScaler(Scaler):
 
     def _learn(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         least, most = rows.min(axis=0), rows.max(axis=0)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             unit = (most - least) / (self.high - self.low)
-        return least - self.low * np.where(unit > 0, unit, 1.0), unit
+            return least - self.low * np.where(unit > 0, unit, 1.0), unit
 
 
 class Standardizer(Scaler):

@@ -70,8 +70,9 @@ class Table(Mapping[str, Array]):
             raise DataError(f"{self.source} has no column of numbers")
         for name in wanted:
             if self[name].dtype.kind not in "fi":
+                example = str(self[name][0])
                 raise DataError(
-                    f"the column {name!r} of {self.source} holds text such as {str(self[name][0])!r}, "
+                    f"the column {name!r} of {self.source} holds text such as {example!r}, "
                     "where numbers are expected"
                 )
         return np.stack([self[name].astype(np.float64) for name in wanted], axis=1)
