@@ -162,6 +162,8 @@ def _ref(operand: str | Ref) -> Ref:
 
 
 def _part_size(size: Dim, low: int, high: int | None) -> Dim:
+    if low < 0 and high is None:
+        return -low
     if isinstance(size, int):
         stop = size if high is None else high if high >= 0 else size + high
         return stop - low

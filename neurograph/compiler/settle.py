@@ -99,7 +99,7 @@ def region_of(program: Program, ref: Ref) -> Region | None:
         for axis, (low, high) in enumerate(each.view.index):
             start, stop = ranges[axis]
             end = stop if high is None else start + high if high >= 0 else stop + high
-            ranges[axis] = (start + low, end)
+            ranges[axis] = (start + low if low >= 0 else stop + low, end)
     return tuple(ranges)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from neurograph.compiler.operations.table import Operation, node_dims, refuse, register, same_type
 from neurograph.compiler.program import Program, Statement
 
@@ -109,10 +111,15 @@ def _emit_gather(e: Emitter, statement: Statement) -> None:
 def _emit_scatter(e: Emitter, statement: Statement) -> None:
     (d,) = statement.inputs
     rows = e.constant(statement.get("rows"))
-    place = f"{e.name(statement.out)}[{':, ' * (e.ndim(d) - 2)}{rows}]"
+    place, values = e.name(statement.out), e.name(d)
     if not statement.accumulate:
-        e.line(f"{e.name(statement.out)}[...] = 0")
-    e.line(f"{place} += {e.name(d)}")
+        e.line(f"{place}[...] = 0")
+    index = f"(slice(None), {rows})" if e.ndim(d) > 2 else rows
+    contents = e.constant_value(statement.get("rows"))
+    if len(np.unique(contents)) == len(contents):
+        e.line(f"{place}[{index}] += {values}")
+    else:
+        e.line(f"np.add.at({place}, {index}, {values})")
 
 
 register(Operation("gather", _emit_gather, _gradient_gather))
