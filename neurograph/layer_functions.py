@@ -157,7 +157,7 @@ class BatchNormalization:
     def _statistics(self, net: Array) -> tuple[Array, Array]:
         if self.training:
             others = self._others(net)
-            return net.mean(axis=others, keepdims=True), net.var(axis=others, keepdims=True)
+            return _moments(net, others)
         return self._spread("moving_mean", 0.0), self._spread("moving_variance", 1.0)
 
     def forward(self, net: Array, training: bool = False) -> Array:
@@ -186,13 +186,10 @@ class BatchNormalization:
         """Let the statistics of a training batch flow into the moving ones, once a step."""
         if self.frozen:
             return
-        others = self._others(net)
-        for name, fresh in (
-            ("moving_mean", net.mean(axis=others)),
-            ("moving_variance", net.var(axis=others)),
-        ):
+        mean, variance = _moments(net, self._others(net))
+        for name, fresh in (("moving_mean", mean), ("moving_variance", variance)):
             moving = self.parameters[name].value
-            moving += (1.0 - self.momentum) * (fresh - moving)
+            moving += (1.0 - self.momentum) * (fresh.reshape(-1) - moving)
 
     def describe(self) -> dict[str, Any]:
         """Return what, beside its parameters, rebuilds it."""
@@ -246,8 +243,8 @@ class LayerNormalization:
         return value.reshape(shape)
 
     def _normal(self, net: Array) -> tuple[Array, Array]:
-        mean = net.mean(axis=self.axes, keepdims=True)
-        inverse = 1.0 / np.sqrt(net.var(axis=self.axes, keepdims=True) + self.epsilon)
+        mean, variance = _moments(net, self.axes)
+        inverse = 1.0 / np.sqrt(variance + self.epsilon)
         return (net - mean) * inverse, inverse
 
     def forward(self, net: Array, training: bool = False) -> Array:
@@ -270,6 +267,12 @@ class LayerNormalization:
     def describe(self) -> dict[str, Any]:
         """Return what, beside its parameters, rebuilds it."""
         return {"axes": list(self.axes), "epsilon": self.epsilon}
+
+
+def _moments(net: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Return mean and variance over axes, which stay; right for complex numbers too."""
+    mean = net.mean(axis=axes, keepdims=True)
+    return mean, ((net - mean) ** 2).mean(axis=axes, keepdims=True)
 
 
 def _centred(d_normal: Array, normal: Array, axes: tuple[int, ...]) -> Array:
