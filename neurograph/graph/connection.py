@@ -38,7 +38,27 @@ class NoRun:
     returning = arriving
 
 
-NO_RUN = NoRun()
+class FromConstant:
+    """The passage of a connection from a ConstNode: 1 arrives, at any time."""
+
+    def arriving(self, connection: Connection) -> Any:
+        """Return 1."""
+        return 1.0
+
+    def returning(self, connection: Connection) -> Any:
+        """Return the downstream delta, as if the ConstNode could change."""
+        delta = connection.downstream_node.delta
+        return delta if connection.partial is None else delta * connection.partial
+
+
+NO_RUN, FROM_CONSTANT = NoRun(), FromConstant()
+
+
+def first_passage(upstream_node: Node, delay: int) -> Passage | None:
+    """Return how values pass a new connection."""
+    if upstream_node.is_constant:
+        return FROM_CONSTANT
+    return NO_RUN if delay else None
 
 
 class Connection:
@@ -106,7 +126,7 @@ class Connection:
         self.downstream_node = downstream_node
         self.delay = delay
         self.partial: Any = None
-        self.passage: Passage | None = NO_RUN if delay else None
+        self.passage: Passage | None = first_passage(upstream_node, delay)
         self._bundle: Connections | None = None
         self._parameter = parameter
         self._index = index
@@ -175,6 +195,13 @@ class Connection:
         return self._index
 
     @property
+    def step(self) -> int | None:
+        """The one step of time at which it is there; None: at every step."""
+        if self._bundle is None:
+            return None
+        return self._bundle.step_of(self.upstream_node.index, self.downstream_node.index)
+
+    @property
     def trainable(self) -> bool:
         """Whether training may change the weight (all connections that share it included)."""
         if self._parameter is None:
@@ -194,9 +221,10 @@ class Connection:
 
     def arriving(self) -> Any:
         """Return the upstream output that arrives now: ``upstream.output[t - delay]``."""
-        if self.passage is None:
-            return self.upstream_node.output
-        return self.passage.arriving(self)
+        if self.passage is not None:
+            return self.passage.arriving(self)
+        node, layer = self.upstream_node, self.upstream_node._layer
+        return node.output if layer is None else layer._output[node._index]
 
     def returning(self) -> Any:
         """Return what comes back: downstream delta times d net / d (weight * upstream output).

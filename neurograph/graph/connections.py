@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.errors import GraphError
-from neurograph.graph.connection import NO_RUN, Connection
+from neurograph.graph.connection import Connection, first_passage
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class Connections(ABC):
     def remove(self, connection: Connection) -> None:
         """Take one connection out."""
         raise GraphError(f"{connection.label}: remove it with connection.remove()")
+
+    def step_of(self, up: int, down: int) -> int | None:
+        """Return the one step of time at which an edge is there, None if it is there at all."""
+        return None
 
     def dump(self, limit: int = 100) -> str:
         """Return one line a connection, the first ``limit`` of them."""
@@ -89,10 +93,6 @@ class Bundle(Connections):
     @abstractmethod
     def out_of(self, up: int) -> tuple[Indices, Indices]:
         """Return downstream indices and weight addresses of the connections out of a node."""
-
-    def step_of(self, up: int, down: int) -> int | None:
-        """Return the one step of time at which an edge is there, None if it is there at all."""
-        return None
 
     def removed_into(self, down: int) -> int:
         """Return how many connections into a node were removed."""
@@ -151,7 +151,7 @@ class Bundle(Connections):
             handle.downstream_node = self.target.own_node(down)
             handle.delay = self.delay
             handle.partial = None
-            handle.passage = NO_RUN if self.delay else None
+            handle.passage = first_passage(handle.upstream_node, self.delay)
             handle._bundle = self
             handle._parameter = self.parameter
             handle._index = address

@@ -69,6 +69,7 @@ class Node:
     )
 
     takes_connections = True
+    is_constant = False
 
     def __init__(
         self,
@@ -225,10 +226,7 @@ class Node:
         if self._aggregation == "sum":
             net: Any = 0.0
             for connection in self.upstream:
-                if connection.passage is None:
-                    net += connection.weight * connection.upstream_node.output
-                else:
-                    net += connection.weight * connection.arriving()
+                net += connection.weight * connection.arriving()
         else:
             net = self._aggregate()
         self.net = net
@@ -280,11 +278,20 @@ class Node:
         """Return -dE/d output: what comes back through the outgoing connections."""
         returned = outside
         for connection in self.downstream:
-            if connection.passage is None and connection.partial is None:
-                returned = returned + connection.weight * connection.downstream_node.delta
-            else:
-                returned = returned + connection.weight * connection.returning()
+            returned = returned + connection.weight * connection.returning()
         return returned
+
+    def add_gradients(self) -> None:
+        """Add to the gradient of every incoming weight its share, -delta * upstream output."""
+        delta = self.delta
+        single = isinstance(delta, float)  # else a share is summed over batch and time
+        for connection in self.upstream:
+            parameter = connection._parameter
+            if single and connection.partial is None and parameter is not None:
+                share = delta * connection.arriving()
+                parameter._gradient_flat[connection._index] -= share
+            elif parameter is not None:
+                connection.add_gradient()
 
     def explain(self) -> str:
         """Return the arithmetic of this node, forward and backward, with its numbers."""
@@ -322,6 +329,7 @@ class ConstNode(Node):
 
     __slots__ = ()
     takes_connections = False
+    is_constant = True
 
     def __init__(self, name: str = "") -> None:
         self._activation, self._aggregation = get_activation(None), "sum"

@@ -1,0 +1,143 @@
+"""Feed: what a run is given, brought into shape and checked before anything is calculated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurograph.errors import DataError, ShapeError, unknown
+from neurograph.graph.layer import Layer
+from neurograph.graph.network import Network, Port
+from neurograph.graph.node import Node
+
+Array = NDArray[Any]
+Inputs = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
+
+
+@dataclass(slots=True)
+class Feed:
+    """The inputs of one run: an array for each input port, and their common leading axes.
+
+    ``batch`` is the leading axes but time, ``steps`` the time steps of each sequence among the
+    ports, by port.
+    """
+
+    arrays: list[Array]
+    batch: tuple[int, ...]
+    steps: dict[int, int] = field(default_factory=dict)
+
+
+def feed(network: Network, inputs: Inputs) -> Feed:
+    """Return the inputs of a run in shape.
+
+    Raises
+    ------
+    ShapeError
+        The number of inputs, a sample's shape or the leading axes do not fit.
+    DataError
+        A value is not a finite number; the message names the first.
+    """
+    ports = network.inputs
+    arrays = [
+        _numbers(network, port, values)
+        for port, values in zip(ports, _one_each(network, inputs), strict=True)
+    ]
+    leads = [_lead(network, port, values.shape) for port, values in zip(ports, arrays, strict=True)]
+    steps = {k: lead[-1] for k, lead in enumerate(leads) if ports[k].layer.sequence}
+    batches = [lead[:-1] if k in steps else lead for k, lead in enumerate(leads)]
+    for port, batch in zip(ports, batches, strict=True):
+        if batch != batches[0]:
+            raise ShapeError(
+                f"network {network.name!r}: input {ports[0].name!r} has the batch axes "
+                f"{batches[0]}, input {port.name!r} has {batch}; give as many samples for each"
+            )
+    return Feed(arrays, batches[0], steps)
+
+
+def _one_each(network: Network, inputs: Inputs) -> list[Any]:
+    ports = network.inputs
+    if isinstance(inputs, Mapping):
+        names = [port.name for port in ports]
+        for name in inputs:
+            if name not in names:
+                raise unknown(f"input of network {network.name!r}", name, names)
+        missing = [name for name in names if name not in inputs]
+        if missing:
+            raise DataError(f"network {network.name!r}: no values for its input {missing[0]!r}")
+        return [inputs[name] for name in names]
+    if len(ports) == 1:
+        return [inputs]
+    if not isinstance(inputs, (list, tuple)) or len(inputs) != len(ports):
+        got = f"{len(inputs)}" if isinstance(inputs, (list, tuple)) else "one array"
+        shown = ", ".join(repr(port.name) for port in ports)
+        raise ShapeError(
+            f"network {network.name!r} has {len(ports)} inputs ({shown}); give a list of "
+            f"{len(ports)} arrays, got {got}"
+        )
+    return list(inputs)
+
+
+def _numbers(network: Network, port: Port, values: Any) -> Array:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "fiubc":
+        raise DataError(
+            f"network {network.name!r}: the values for input {port.name!r} are not all numbers, or "
+            f"the samples differ in length; it takes {_expected(port)}"
+        )
+    array = array.astype(np.float64) if array.dtype.kind != "c" else array
+    if not np.isfinite(array).all():
+        where = [int(each) for each in np.argwhere(~np.isfinite(array))[0]]
+        raise DataError(
+            f"network {network.name!r}: the value for input {port.name!r} at {where} is "
+            f"{array[tuple(where)]}, expected finite numbers"
+        )
+    return array
+
+
+def _lead(network: Network, port: Port, shape: tuple[int, ...]) -> tuple[int, ...]:
+    own = port.shape
+    lead = len(shape) - len(own)
+    if lead < port.layer.sequence or shape[lead:] != own or 0 in shape:
+        raise ShapeError(
+            f"network {network.name!r}: input {port.name!r} got values of shape {shape}, "
+            f"expected {_expected(port)}"
+        )
+    return shape[:lead]
+
+
+def _expected(port: Port) -> str:
+    own = ", ".join(str(each) for each in port.shape)
+    if port.layer.sequence:
+        return f"(time, {own}) or (batch, time, {own})"
+    single = f"({own},)" if len(port.shape) == 1 else f"({own})"
+    return f"{single} for one sample or (batch, {own})"
+
+
+def by_part(network: Network, what: str, given: Mapping[Any, Any] | None) -> dict[int, Any]:
+    """Return ``id(part) -> array`` for a mapping from layers, nodes or their names to values.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is not known, or a part does not belong to the network.
+    """
+    found: dict[int, Any] = {}
+    parts = {layer.name: layer for layer in network.layers if layer.role != "group"}
+    named: dict[str, Layer | Node] = {
+        **parts,
+        **{node.name: node for node in network.handmade.nodes},
+    }
+    members = {id(part) for part in named.values()}
+    for key, value in (given or {}).items():
+        part = key if isinstance(key, (Layer, Node)) else named.get(str(key))
+        if part is None or id(part) not in members:
+            raise unknown(f"part of network {network.name!r} to give its {what}", key, named)
+        found[id(part)] = np.asarray(value, dtype=np.float64)
+    return found
