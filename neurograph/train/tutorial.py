@@ -25,8 +25,10 @@ _KEEP_TRAIN = Mode(backward=True, keep=True)
 
 def train_compiled(
     network: Network, labels: ArrayLike, data_set: ArrayLike, rate: float, iteration: int
-) -> None:
+) -> list[float]:
     """Train by one update per sample, ``iteration`` times over the data.
+
+    Returns the mean error of every round, each sample's taken just before its update.
 
     Parameters
     ----------
@@ -47,13 +49,18 @@ def train_compiled(
     count = same_length(inputs, targets, "train")
     rows = [[each[k : k + 1] for each in inputs] for k in range(count)]
     wanted = [[each[k : k + 1] for each in targets] for k in range(count)]
+    history = []
     for _ in range(iteration):
+        total = 0.0
         for sample, label in zip(rows, wanted, strict=True):
-            plan, _ = model.run_backward(_KEEP_TRAIN, sample, label)
+            plan, error = model.run_backward(_KEEP_TRAIN, sample, label)
             model.update.run()
+            total += error
+        history.append(total / count)
     if count and iteration:
         model.executable.keep_values(_KEEP_TRAIN, plan)
         _drop_batch_axis(network)
+    return history
 
 
 def predict_compiled(network: Network, samples: ArrayLike) -> Array:
