@@ -22,7 +22,7 @@ import pytest
 from neurograph import datasets
 from neurograph.datasets import sources
 from neurograph.datasets.fetch import Resource
-from neurograph.errors import DataError, FormatError
+from neurograph.errors import DataError, FormatError, StorageError
 
 DATA = os.environ.get("NEUROGRAPH_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="NEUROGRAPH_DATA names no folder of data sets")
@@ -207,7 +207,7 @@ def test_a_disk_that_fails_while_keeping_leaves_no_half_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"cannot be written \(No space left"):
+    with pytest.raises(StorageError, match="the disk is full; no file was made"):
         datasets.mnist(progress=False)
     assert kept(cache) == []
 
@@ -217,7 +217,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("NEUROGRAPH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"cannot be written \(.*NEUROGRAPH_CACHE"):
+    with pytest.raises(StorageError, match=r"cannot be written \(.*NEUROGRAPH_CACHE"):
         datasets.mnist(progress=False)
 
 

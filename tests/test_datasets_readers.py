@@ -21,7 +21,14 @@ from neurograph.datasets.cifar import parse_cifar
 from neurograph.datasets.idx import gunzip, parse_idx
 from neurograph.datasets.plain_pickle import read_pickle
 from neurograph.datasets.table import parse_csv
-from neurograph.errors import DataError, FormatError, NeurographError, OptionError, UnknownNameError
+from neurograph.errors import (
+    DataError,
+    FormatError,
+    NeurographError,
+    OptionError,
+    StorageError,
+    UnknownNameError,
+)
 
 fuzz = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -100,6 +107,18 @@ def test_missing_files_and_folders_in_place_of_files(tmp_path: Path) -> None:
             read(None)  # type: ignore[arg-type]
         with pytest.raises(DataError, match=r"found no file|cannot be the path"):
             read("a\0b")
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("a\n1\n")
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    for read in (datasets.read_idx, datasets.read_cifar, datasets.read_csv, datasets.read_trees):
+        with pytest.raises(StorageError, match=r"cannot read .*secret': Permission denied"):
+            read(tmp_path / "secret")
 
 
 @fuzz
@@ -546,7 +565,7 @@ def test_what_is_wrong_with_a_folder_of_pictures_is_said(folder: Path) -> None:
 
     fails(OptionError, "mode is 'gray'", mode="gray")
     fails(OptionError, "size is 28", size=28)
-    fails(OptionError, "the width is 0", size=(3, 0))
+    fails(OptionError, r"the width must be .*got 0", size=(3, 0))
     fails(OptionError, "has a name twice", class_names=["a", "a"])
     fails(DataError, "the label '3', which is not among the classes a, b", class_names=["a", "b"])
     listing.write_text("0 a.png 1\nlonely.png\n")

@@ -15,10 +15,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from neurograph.datasets.checks import Array, number, whole
+from neurograph.datasets.checks import Array
 from neurograph.datasets.moves import Move, moved, ready
 from neurograph.datasets.resample import FILLS, Fill
 from neurograph.errors import OptionError, ShapeError, unknown
+from neurograph.options import number, whole
 
 Step = Callable[[Array, Generator], Array]
 
@@ -93,9 +94,8 @@ class RandomCrop:
     def __post_init__(self) -> None:
         if isinstance(self.size, tuple) and len(self.size) != 2:
             raise OptionError(f"size is {self.size!r}: it must be a number or (height, width)")
-        for length in self._shape():
-            whole("size", length)
-        whole("padding", self.padding, least=0)
+        self._shape()
+        whole("padding", self.padding)
         number("value", self.value)
         if self.fill not in FILLS:
             raise unknown("fill", self.fill, FILLS)
@@ -121,7 +121,8 @@ class RandomCrop:
         return np.ascontiguousarray(np.moveaxis(cut, 1, -1) if batch.ndim == 4 else cut)
 
     def _shape(self) -> tuple[int, int]:
-        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        return whole("size", height, least=1), whole("size", width, least=1)
 
 
 class Augmentation:

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.datasets.checks import Array, whole
+from neurograph.datasets.checks import Array
 from neurograph.datasets.dataset import Dataset, Part
 from neurograph.datasets.series import windows
 from neurograph.datasets.table import Table, read_csv
 from neurograph.errors import DataError, unknown
+from neurograph.options import whole
 
 
 def digits() -> Dataset:
@@ -215,7 +216,8 @@ def _series(
     """Cut a shipped series into windows; the last ``test`` steps are targets of the test only."""
     table = _table(f"{name}.csv.gz")
     values = table.matrix(column)
-    window, horizon, test = whole("window", window), whole("horizon", horizon), whole("test", test)
+    window, horizon = whole("window", window, least=1), whole("horizon", horizon, least=1)
+    test = whole("test", test, least=1)
     room = len(values) - window - horizon
     if not horizon <= test <= room:
         raise DataError(

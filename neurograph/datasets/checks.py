@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, OptionError, ShapeError
+from neurograph.errors import DataError, FormatError, ShapeError, StorageError
 
 Array = NDArray[Any]
 
@@ -89,28 +88,6 @@ def as_pictures(what: str, values: ArrayLike) -> Array:
     return array
 
 
-def whole(what: str, value: object, least: int = 1) -> int:
-    """Return a whole number that is at least ``least``.
-
-    >>> whole("length", 0)
-    Traceback (most recent call last):
-    neurograph.errors.OptionError: length is 0: it must be a whole number, at least 1
-    """
-    good = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not good or int(value) < least:  # type: ignore[call-overload]
-        raise OptionError(f"{what} is {value!r}: it must be a whole number, at least {least}")
-    return int(value)  # type: ignore[call-overload, no-any-return]
-
-
-def number(what: str, value: object, low: float = -math.inf, high: float = math.inf) -> float:
-    """Return a finite number in ``low..high``."""
-    good = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not low <= value <= high:  # type: ignore
-        limits = "" if (low, high) == (-math.inf, math.inf) else f" between {low:g} and {high:g}"
-        raise OptionError(f"{what} is {value!r}: it must be a finite number{limits}")
-    return float(value)  # type: ignore[arg-type]
-
-
 def existing_file(what: str, path: str | os.PathLike[str]) -> Path:
     """Return the path of a file that is there."""
     try:
@@ -123,6 +100,25 @@ def existing_file(what: str, path: str | os.PathLike[str]) -> Path:
     if not is_file:
         raise DataError(f"{what} found no file {str(path)!r}")
     return found
+
+
+def contents(what: str, path: str | os.PathLike[str]) -> tuple[bytes, str]:
+    """Return the bytes of a file, and its name as messages show it."""
+    file = existing_file(what, path)
+    try:
+        return file.read_bytes(), repr(file.name)
+    except OSError as error:
+        raise StorageError(f"{what} cannot read {str(file)!r}: {error.strerror}") from error
+
+
+def as_text(raw: bytes, name: str) -> str:
+    """Return UTF-8 bytes as text, without the mark that some programs put in front."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}"
+        ) from error
 
 
 def same_length(what: str, x: Array, y: Array) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.datasets.checks import Array, existing_file
+from neurograph.datasets.checks import Array, contents
 from neurograph.datasets.dataset import Part
 from neurograph.datasets.plain_pickle import read_pickle
 from neurograph.errors import FormatError
@@ -36,8 +36,8 @@ def read_cifar(path: str | os.PathLike[str]) -> Part:
     FormatError
         When the file has neither form, is cut short, or is a pickle that asks for more than data.
     """
-    file = existing_file("read_cifar()", path)
-    return parse_cifar(file.read_bytes(), repr(file.name))
+    raw, name = contents("read_cifar()", path)
+    return parse_cifar(raw, name)
 
 
 def parse_cifar(raw: bytes, source: str = "the batch") -> Part:

@@ -9,10 +9,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from neurograph.datasets.checks import Array, same_length, whole
+from neurograph.datasets.checks import Array, same_length
 from neurograph.datasets.encoding import to_categorical
 from neurograph.datasets.scaling import MinMaxScaler, Scaler
 from neurograph.errors import DataError, OptionError
+from neurograph.options import whole
 
 Kind = Literal["pictures", "table", "series", "text"]
 
@@ -183,8 +184,8 @@ class Dataset:
         >>> [len(part.x) for part in datasets.digits().take(100, 20)]
         [100, 20]
         """
-        first = whole("train", train)
-        second = len(self.test.x) if test is None else whole("test", test)
+        first = whole("train", train, least=1)
+        second = len(self.test.x) if test is None else whole("test", test, least=1)
         cut = [Part(p.x[:n], p.y[:n]) for p, n in zip(self, (first, second), strict=True)]
         return replace(self, train=cut[0], test=cut[1])
 

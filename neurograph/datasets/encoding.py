@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neurograph.datasets.checks import Array, as_labels, as_numbers, whole
+from neurograph.datasets.checks import Array, as_labels, as_numbers
 from neurograph.errors import DataError, FormatError, OptionError, ShapeError
+from neurograph.options import whole
 
 
 def to_categorical(
@@ -40,7 +41,7 @@ def to_categorical(
            [0., 0., 1.],
            [0., 1., 0.]], dtype=float32)
     """
-    count = None if classes is None else whole("classes", classes)
+    count = None if classes is None else whole("classes", classes, least=1)
     numbers = as_labels("labels", labels, count)
     if count is None:
         count = int(numbers.max()) + 1
@@ -140,7 +141,7 @@ class CharacterEncoding:
             When texts differ in length and the encoding has no padding.
         """
         texts = _texts(text)
-        size = max(map(len, texts)) if length is None else whole("length", length)
+        size = max(map(len, texts)) if length is None else whole("length", length, least=1)
         rows = np.zeros((len(texts), size), np.int64)
         for number, each in enumerate(texts):
             if len(each) > size:

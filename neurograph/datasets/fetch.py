@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from neurograph.datasets.checks import contents
 from neurograph.datasets.idx import gunzip
-from neurograph.errors import DataError, FormatError
+from neurograph.errors import DataError, FormatError, StorageError
 
 Result = TypeVar("Result")
 LIMIT = 1 << 28  # no file of these data sets unpacks to more
@@ -101,10 +102,10 @@ def content(
     if path is None:
         return None
     try:
-        return verified(path.read_bytes(), resource, repr(str(path)))
-    except FormatError:
+        return verified(contents(source.title, path)[0], resource, repr(str(path)))
+    except FormatError as error:
         if folder is not None or path.parent != cache_folder() / source.folders[0]:
-            raise
+            raise FormatError(f"{error}; replace or remove that file") from error
         path.unlink()
         return None
 
@@ -116,8 +117,7 @@ def verified(raw: bytes, resource: Resource, where: str) -> bytes:
     if found != resource.sha256:
         raise FormatError(
             f"{where} is not the published {resource.name}: the sha256 of its content is "
-            f"{found[:16]}…, not {resource.sha256[:16]}…; remove the file, or read it with a "
-            "reader of neurograph.datasets if it is meant to differ"
+            f"{found[:16]}…, not {resource.sha256[:16]}…"
         )
     return content
 
@@ -154,7 +154,7 @@ def temporary(folder: Path) -> Iterator[Path]:
 
     Raises
     ------
-    DataError
+    StorageError
         When the folder cannot be written, also later, while the file is filled and kept.
     """
     part = None
@@ -164,8 +164,10 @@ def temporary(folder: Path) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
+    except StorageError:
+        raise
     except OSError as error:
-        raise DataError(
+        raise StorageError(
             f"the cache {str(folder)!r} cannot be written ({error.strerror}): "
             "NEUROGRAPH_CACHE can name another folder"
         ) from error

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from neurograph.datasets.checks import Array, existing_file
+from neurograph.datasets.checks import Array, contents
 from neurograph.errors import FormatError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -32,8 +32,8 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     FormatError
         When the file is no IDX file, is cut short, or goes on after its last number.
     """
-    file = existing_file("read_idx()", path)
-    return parse_idx(gunzip(file.read_bytes(), repr(file.name)), repr(file.name))
+    raw, name = contents("read_idx()", path)
+    return parse_idx(gunzip(raw, name), name)
 
 
 def gunzip(raw: bytes, source: str, limit: int = 1 << 32) -> bytes:

@@ -13,9 +13,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.datasets.checks import Array, existing_file, whole
-from neurograph.datasets.storage import written_whole
-from neurograph.errors import DataError, FormatError, MissingDependencyError, OptionError
+from neurograph.datasets.checks import Array, as_text, contents, existing_file
+from neurograph.errors import (
+    DataError,
+    FormatError,
+    MissingDependencyError,
+    OptionError,
+    StorageError,
+)
+from neurograph.options import whole
+from neurograph.storage.atomic import atomic_write
 
 Mode = Literal["auto", "grey", "colour"]
 
@@ -84,7 +91,7 @@ def read_images(
     if size is not None:
         if not isinstance(size, tuple) or len(size) != 2:
             raise OptionError(f"size is {size!r}: it must be (height, width)")
-        size = (whole("the height", size[0]), whole("the width", size[1]))
+        size = (whole("the height", size[0], least=1), whole("the width", size[1], least=1))
     listing = existing_file("read_images()", labels)
     names, marks = _read_list(listing)
     y, classes = _class_numbers(marks, class_names, listing.name)
@@ -98,12 +105,8 @@ def read_images(
 
 def _read_list(listing: Path) -> tuple[list[str], list[str]]:
     """Return the names and the labels of a list."""
-    try:
-        lines = listing.read_bytes().decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{listing.name!r} is not UTF-8 text: byte {error.start} cannot be read"
-        ) from error
+    raw, name = contents("read_images()", listing)
+    lines = as_text(raw, name).splitlines()
     names, marks = [], []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -112,13 +115,13 @@ def _read_list(listing: Path) -> tuple[list[str], list[str]]:
         parts = line.rsplit(maxsplit=1)
         if len(parts) != 2:
             raise FormatError(
-                f"line {number} of {listing.name!r} is {line.strip()!r}: "
+                f"line {number} of {name} is {line.strip()!r}: "
                 "it must be the name of a picture and its label"
             )
         names.append(parts[0].strip())
         marks.append(parts[1])
     if not names:
-        raise DataError(f"{listing.name!r} lists no pictures")
+        raise DataError(f"{name} lists no pictures")
     return names, marks
 
 
@@ -225,15 +228,15 @@ def _cached(
             kept.unlink()  # damaged: the pictures themselves are still there
     x = make()
     try:
-        with written_whole(kept) as file:
+        with atomic_write(kept) as file:
             np.save(file, x, allow_pickle=False)
         for old in home.glob(f"{glob.escape(stem)}-{'[0-9a-f]' * 16}.npy"):
             if old != kept:
                 old.unlink()
-    except OSError as error:
+    except StorageError as error:
         warnings.warn(
-            f"read_images() could not keep its arrays in {str(home)!r} ({error.strerror}): "
-            "the pictures will be read again next time; cache=None says that on purpose",
+            f"read_images() could not keep its arrays, so the pictures will be read again next "
+            f"time (cache=None says that on purpose): {error}",
             stacklevel=3,
         )
     return x

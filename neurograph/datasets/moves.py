@@ -9,9 +9,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.datasets.checks import Array, as_pictures, number
+from neurograph.datasets.checks import Array, as_pictures
 from neurograph.datasets.resample import FILLS, Fill, resample
 from neurograph.errors import OptionError, unknown
+from neurograph.options import number
 
 Maps = NDArray[np.float64]
 
@@ -85,8 +86,8 @@ class Shift(Move):
 
     def check(self) -> None:
         """Refuse impossible options."""
-        number("height", self.height, low=0)
-        number("width", self.height if self.width is None else self.width, low=0)
+        number("height", self.height, least=0)
+        number("width", self.height if self.width is None else self.width, least=0)
 
     def maps(self, shape: Sequence[int], generator: Generator) -> Maps:
         """Return the map of each picture, (batch, 2, 3): see ``resample``."""
@@ -114,7 +115,7 @@ class Rotate(Move):
 
     def check(self) -> None:
         """Refuse impossible options."""
-        number("degrees", self.degrees, low=0, high=360)
+        number("degrees", self.degrees, least=0, most=360)
 
     def maps(self, shape: Sequence[int], generator: Generator) -> Maps:
         """Return the map of each picture, (batch, 2, 3): see ``resample``."""
@@ -143,7 +144,8 @@ class Zoom(Move):
     def check(self) -> None:
         """Refuse impossible options."""
         low, high = self._factors()
-        if not 0 < number("amount", low) <= number("amount", high):
+        number("amount", low)
+        if not 0 < low <= number("amount", high):
             raise OptionError(
                 f"Zoom goes from {low:g} to {high:g} times: factors must be above 0 and rise"
             )

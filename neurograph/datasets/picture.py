@@ -9,15 +9,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.datasets.checks import Array, as_numbers, existing_file, whole
+from neurograph.datasets.checks import Array, as_numbers, existing_file
 from neurograph.datasets.images import import_pillow, opened
+from neurograph.datasets.ink import VISIBLE, brightness, strokes, things
 from neurograph.datasets.resample import resize
 from neurograph.errors import DataError, OptionError, ShapeError, unknown
+from neurograph.options import whole
 
 Picture = NDArray[np.float64]
 LOOK = 280  # pixels; pictures of twice the size and more are made smaller first
-VISIBLE = 0.25  # from here on a pixel belongs to a stroke
-FAINT = 0.02  # and from here on to a thing with shades
+FAINT = 0.02  # from here on a pixel belongs to a thing with shades
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def prepare_picture(
         style = STYLES[like]
         size, box, centre, shades = style.size, style.box, style.centre, style.shades
     size = _checked_size(size)
-    box = max(1, round(min(size[:2]) * 20 / 28)) if box is None else whole("box", box)
+    box = max(1, round(min(size[:2]) * 20 / 28)) if box is None else whole("box", box, least=1)
     if box > min(size[:2]):
         raise OptionError(f"box is {box}: it must fit into {size[0]}x{size[1]} pixels")
     if centre not in ("mass", "box"):
@@ -116,7 +117,7 @@ def prepare_picture(
     values = _values(picture)
     if size[2:] == (3,):
         return _middle(values[..., :3] if values.shape[2] > 1 else values.repeat(3, 2), size)
-    ink = (_shown if shades else _ink)(_grey(values), invert)
+    ink = (things if shades else strokes)(brightness(values), invert)
     return _placed(ink, ink > (FAINT if shades else VISIBLE), size[:2], box, centre).reshape(size)
 
 
@@ -125,7 +126,8 @@ def _checked_size(size: object) -> tuple[int, ...]:
         raise OptionError(
             f"size is {size!r}: it must be (height, width), with 1 or 3 for channels if wanted"
         )
-    return whole("the height", size[0]), whole("the width", size[1]), *size[2:]
+    height, width = whole("the height", size[0], least=1), whole("the width", size[1], least=1)
+    return height, width, *size[2:]
 
 
 def _values(picture: Any) -> Picture:
@@ -191,106 +193,6 @@ def _middle(values: Picture, size: tuple[int, ...]) -> NDArray[np.float32]:
     top, left = (height - rows) // 2, (width - columns) // 2
     cut = values[top : top + rows, left : left + columns]
     return np.clip(resize(cut, (size[0], size[1])), 0, 1).astype(np.float32)
-
-
-def _grey(values: Picture) -> Picture:
-    """Return the brightness, or one colour where only that tells ink from paper."""
-    grey = values.mean(axis=2)
-    views = [grey, *np.moveaxis(values, 2, 0)]
-    rim = [np.concatenate([v[0], v[-1], v[:, 0], v[:, -1]]) for v in views]
-    contrasts = [np.abs(v - np.median(r)).max() for v, r in zip(views, rim, strict=True)]
-    best = int(np.argmax(contrasts))
-    return np.asarray(views[best] if contrasts[best] > 2.5 * contrasts[0] else grey)
-
-
-def _ink(grey: Picture, invert: bool | None) -> Picture:
-    """Return how much is drawn at each pixel, 0..1; the paper, even unevenly lit, becomes 0."""
-    from scipy import ndimage
-
-    paper, noise = _paper(grey)
-    change = grey - paper
-    seen = ndimage.uniform_filter(change, 3) if min(grey.shape) > 60 else change
-    if _is_darker(seen) if invert is None else invert:
-        # ink takes away a part of the light that falls on the paper, wherever that is
-        light = np.maximum(paper, 0.05)
-        change, seen, noise = -change / light, -seen / light, noise / float(np.median(light))
-    most = float(seen.max())
-    if most < max(0.02, 6 * noise):
-        raise DataError("nothing is drawn on the picture: it is as good as one colour")
-    peak = float(np.quantile(change[change > most / 2], 0.9))
-    low = 3 * noise
-    ink = np.clip((change - low) / max(peak - low, 1e-9), 0, 1)
-    return _without_specks(ink)
-
-
-def _shown(grey: Picture, invert: bool | None) -> Picture:
-    """Return the shades of what is shown on paper of one brightness."""
-    rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    # things reach the border here and there: the paper is what most of it holds
-    count, edges = np.histogram(rim, bins=32, range=(0, 1))
-    most = int(count.argmax())
-    paper = float(np.median(rim[(rim >= edges[most]) & (rim <= edges[most + 1])]))
-    change = grey - paper
-    if _is_darker(change) if invert is None else invert:
-        change = -change
-    peak = float(change.max())
-    if peak < 0.02:
-        raise DataError("nothing is shown on the picture: it is as good as one colour")
-    return np.clip((change - 0.02 * peak) / (0.98 * peak), 0, 1)
-
-
-def _is_darker(change: Picture) -> bool:
-    """Return whether what differs most from the paper is darker than it."""
-    strong = np.abs(change) > 0.5 * np.abs(change).max()
-    return bool(change[strong].sum() < 0)
-
-
-def _paper(grey: Picture) -> tuple[Picture, float]:
-    """Return the brightness of the paper everywhere, and its noise.
-
-    A quadratic surface through the border, from which pixels that stand out are left out.
-    """
-    height, width = grey.shape
-    rim = max(1, round(0.04 * min(height, width)))
-    border = np.ones(grey.shape, bool)
-    border[rim : height - rim, rim : width - rim] = False
-    down, right = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
-    # numbers of the border's pixels in the order in which grey[border] lists them
-    rows, columns = (np.broadcast_to(each, grey.shape)[border] for each in (down, right))
-    a = np.stack([np.ones_like(rows), rows, columns, rows**2, rows * columns, columns**2], -1)
-    b = grey[border]
-    spread = np.abs(b - np.median(b))
-    kept = spread <= max(0.15, 3 * float(np.median(spread)))
-    surface: Picture = np.zeros(6)
-    noise = 0.0
-    for _ in range(4):
-        # a ridge of tiny weight keeps the curvature at 0 where the border cannot tell it
-        gram = a[kept].T @ a[kept] + 1e-6 * np.eye(6)
-        surface = np.asarray(np.linalg.solve(gram, a[kept].T @ b[kept]), np.float64)
-        away = np.abs(b - a @ surface)
-        noise = 1.4826 * float(np.median(away))
-        kept = away <= max(3 * noise, 0.02)
-    c = surface
-    across = c[0] + c[2] * right + c[5] * right**2
-    return across + c[1] * down + c[3] * down**2 + c[4] * down * right, noise
-
-
-def _without_specks(ink: Picture) -> Picture:
-    """Return the ink without spots that are far smaller than the largest stroke."""
-    from scipy import ndimage
-
-    around = np.ones((3, 3))
-    marks, count = ndimage.label(ink > VISIBLE, around)
-    sizes = np.bincount(marks.ravel(), weights=ink.ravel(), minlength=2)
-    sizes[0] = 0
-    small = sizes < 0.03 * sizes.max()
-    small[0] = False
-    if count < 2 or not small.any():
-        return ink
-    gone = ndimage.binary_dilation(small[marks], around, iterations=2) & (
-        small[marks] | (marks == 0)
-    )
-    return np.where(gone, 0.0, ink)
 
 
 def _placed(

@@ -30,8 +30,8 @@ from neurograph.datasets.fetch import (
     verified,
 )
 from neurograph.datasets.idx import parse_idx
-from neurograph.datasets.storage import written_whole
 from neurograph.errors import DataError, FormatError
+from neurograph.storage.atomic import atomic_write
 
 _ARCHIVE = "cifar-10-python.tar.gz"
 
@@ -154,7 +154,7 @@ def _download_idx(source: Source, resource: Resource, progress: bool) -> bytes:
             download(f"{address}/{file}", part, f"{source.title}, {file}", progress)
             raw = part.read_bytes()
             unpacked = verified(raw, resource, f"{address}/{file}")
-            with written_whole(home / file) as kept:
+            with atomic_write(home / file) as kept:
                 kept.write(raw)
         return unpacked
 
@@ -223,7 +223,7 @@ def _download_cifar(progress: bool) -> None:
         with temporary(home) as part:
             download(address, part, "CIFAR-10", progress)
             for resource, raw in _members(part, address):
-                with written_whole(home / resource.name) as kept:
+                with atomic_write(home / resource.name) as kept:
                     kept.write(raw)
 
     from_addresses(sources.CIFAR10, "its six batches or " + _ARCHIVE, attempt)

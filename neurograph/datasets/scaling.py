@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.datasets.checks import Array, as_floats, as_labels, number
+from neurograph.datasets.checks import Array, as_floats, as_labels
 from neurograph.errors import DataError, FormatError, OptionError, ShapeError, unknown
+from neurograph.options import number
 
 
 class Scaler:

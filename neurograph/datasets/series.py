@@ -8,9 +8,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from neurograph.datasets.checks import as_labels, as_numbers, whole
+from neurograph.datasets.checks import as_labels, as_numbers
 from neurograph.datasets.dataset import Part
 from neurograph.errors import DataError, ShapeError
+from neurograph.options import whole
 
 
 def windows(
@@ -67,7 +68,8 @@ def windows(
         raise ShapeError(
             f"windows() got a series of shape {values.shape}: it takes (time,) or (time, features)"
         )
-    length, horizon, step = whole("length", length), whole("horizon", horizon), whole("step", step)
+    length, horizon = whole("length", length, least=1), whole("horizon", horizon, least=1)
+    step = whole("step", step, least=1)
     count = len(values) - length - horizon + 1
     if count < 1:
         raise DataError(

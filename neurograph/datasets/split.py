@@ -6,9 +6,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from neurograph.datasets.checks import number, same_length
+from neurograph.datasets.checks import same_length
 from neurograph.datasets.dataset import Part
 from neurograph.errors import DataError, OptionError
+from neurograph.options import number
 
 
 def split(
@@ -44,8 +45,7 @@ def split(
     """
     a, b = np.asarray(x), np.asarray(y)
     same_length("split()", a, b)
-    if not 0 < number("test", test) < 1:
-        raise OptionError(f"test is {test!r}: it must be above 0 and below 1, such as 0.2")
+    test = number("test", test, above=0, below=1)
     if generator is not None and not isinstance(generator, Generator):
         raise OptionError(f"split() needs a numpy.random.Generator, not {generator!r}")
     order = np.arange(len(a)) if generator is None else generator.permutation(len(a))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import os
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.datasets.checks import Array, existing_file
+from neurograph.datasets.checks import Array, as_text, contents
+from neurograph.datasets.idx import gunzip
 from neurograph.errors import DataError, FormatError, OptionError, UnknownNameError, unknown
 
 _WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
@@ -119,20 +118,9 @@ def read_csv(
     DataError
         For a missing file, no rows, or an empty cell among numbers.
     """
-    file = existing_file("read_csv()", path)
-    raw = file.read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise FormatError(f"{file.name!r} is a damaged gzip file: {error}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{file.name!r} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}"
-        ) from error
-    return parse_csv(text, columns, delimiter=delimiter, missing=missing, source=repr(file.name))
+    raw, name = contents("read_csv()", path)
+    text = as_text(gunzip(raw, name), name)
+    return parse_csv(text, columns, delimiter=delimiter, missing=missing, source=name)
 
 
 def parse_csv(

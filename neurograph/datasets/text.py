@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from neurograph.datasets.checks import existing_file
+from neurograph.datasets.checks import as_text, contents
 from neurograph.errors import DataError, FormatError
 
 _BRACKET = re.compile(r"[()]")
@@ -33,13 +33,8 @@ def read_trees(path: str | os.PathLike[str]) -> list[str]:
     DataError
         For a missing file or one without trees.
     """
-    file = existing_file("read_trees()", path)
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{file.name!r} is not UTF-8 text: byte {error.start} cannot be read"
-        ) from error
+    raw, name = contents("read_trees()", path)
+    text = as_text(raw, name)
     trees: list[str] = []
     for number, line in enumerate(re.split(r"\r\n|\n|\r", text), start=1):
         tree = line.strip()
@@ -47,10 +42,10 @@ def read_trees(path: str | os.PathLike[str]) -> list[str]:
             continue
         fault = _fault(tree)
         if fault:
-            raise FormatError(f"line {number} of {file.name!r} is no tree: {fault}")
+            raise FormatError(f"line {number} of {name} is no tree: {fault}")
         trees.append(tree)
     if not trees:
-        raise DataError(f"{file.name!r} holds no trees")
+        raise DataError(f"{name} holds no trees")
     return trees
 
 
