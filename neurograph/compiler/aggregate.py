@@ -46,7 +46,7 @@ def combine(
         rows = irregular.source_rows(int(column.sources[0]), int(column.delays[0]))
         operands.append(irregular.signals(rows, column.edges, f"{name}_{k}"))
     operation = {"product": "multiply", "max": "maximum"}[kind]
-    irregular.note(name, operation, f"{fan_in} connections into each node", len(incoming.sources))
+    irregular.note(name, operation, f"{fan_in} connections into each node", incoming.edges)
     irregular.builder.emit(operation, net, *operands, accumulate=False)
 
 

@@ -30,7 +30,7 @@ def identifier(name: str) -> str:
     >>> identifier("lstm/forget"), identifier("3x"), identifier("lambda")
     ('lstm_forget', '_3x', 'lambda_')
     """
-    found = re.sub(r"\W+", "_", name).strip("_") or "_"
+    found = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "_"
     if found[0].isdigit():
         found = f"_{found}"
     return f"{found}_" if iskeyword(found) or found in _RESERVED else found

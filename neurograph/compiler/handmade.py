@@ -440,9 +440,10 @@ class Irregular:
         size = layer.size if count is None else count
         return self._ref(self._rows_array(name, size, layer.sequence), layer.sequence)
 
-    def note(self, block: str, kernel: str, reason: str, connections: int) -> None:
+    def note(self, block: str, kernel: str, reason: str, edges: Edges) -> None:
         """Add a row to the table of ``model.explain()``."""
-        self.lowering.add_row(block, kernel, reason, connections)
+        weights = len(np.unique(edges.owners * (1 << 40) + edges.addresses))
+        self.lowering.add_row(block, kernel, reason, len(edges), weights)
 
     def signals(self, rows: Ref, edges: Edges, name: str) -> Ref:
         """Return weight * output of one connection into each node, as rows."""
@@ -483,7 +484,7 @@ class Irregular:
         origin = self.group.name if source < 0 else self._library[source].name
         late = f" [delay {delay}]" if delay else ""
         label = f"{origin} -> {name}{late}"
-        self.note(label, pattern.kind, pattern.reason, len(edges))
+        self.note(label, pattern.kind, pattern.reason, edges)
         self._kernel(net, x, pattern, ordered, nodes, name)
 
     def _add_repeated(

@@ -40,7 +40,7 @@ class Row:
     kernel: str
     reason: str
     connections: int
-    statement: int
+    parameters: int
 
 
 @dataclass
@@ -287,11 +287,14 @@ class Lowering:
 
     def note(self, bundle: Bundle, kernel: str, reason: str) -> None:
         """Add a row for a bundle to the table of ``model.explain()``."""
-        self.add_row(bundle.label, kernel, reason, len(bundle))
+        weights = 0 if bundle.parameter is None else min(bundle.parameter.size, len(bundle))
+        self.add_row(bundle.label, kernel, reason, len(bundle), weights)
 
-    def add_row(self, block: str, kernel: str, reason: str, connections: int) -> None:
+    def add_row(
+        self, block: str, kernel: str, reason: str, connections: int, parameters: int
+    ) -> None:
         """Add a row to the table of ``model.explain()``."""
-        self.rows.append(Row(block, kernel, reason, connections, len(self.builder.steps)))
+        self.rows.append(Row(block, kernel, reason, connections, parameters))
 
     def _combine(self, layer: Layer, net: Ref) -> None:
         """Lower a product, maximum or mean of whole layers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 from collections.abc import Callable, Mapping
@@ -73,7 +74,7 @@ class Plan:
             losses = [f"loss_{k + 1}" for k in range(emitter.loss_count)]
             tail = [f"    return {' + '.join(losses) or '0.0'}"]
             backward = "\n".join([backward, *tail])
-        parts = [f'"""{title}"""', "import numpy as np"]
+        parts = [f'"""{json.dumps(title)[1:-1]}"""', "import numpy as np"]
         declarations = emitter.declarations()
         text = "\n".join([*declarations, forward, backward if program.backward else ""])
         called = set(re.findall(r"\b(\w+)\(", text))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurograph.compiler.executable import PREDICT, TRAIN, Executable, Mode
+from neurograph.compiler.explanation import Explanation
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
@@ -334,6 +335,11 @@ class Model:
         """The NumPy text of a training step: what runs, for the batch size used last."""
         self.refresh()
         return self.plan.source + "\n\n" + self.update.source
+
+    def explain(self) -> Explanation:
+        """Return the table of blocks: kernel, reason, connections, parameters, FLOPs, bytes."""
+        self.refresh()
+        return Explanation.of(self.executable.built(TRAIN), self.dtype)
 
     @property
     def plan(self) -> Plan:

@@ -36,7 +36,7 @@ class Update:
         self.step = step
         count = arena.trainable
         self.w, self.g = arena.parameters[:count], arena.gradients[:count]
-        self.state: dict[str, Array] = optimizer.new_state(self.w)
+        self.state: dict[str, Array] = dict.fromkeys(optimizer.state_names, self.w)
         self.factors = arena.factors()
         self._scalars: dict[str, Array] = {}
         self.source, self._function = self._compile()
@@ -48,77 +48,81 @@ class Update:
         self._function()
         self.step += 1
 
-    def _compile(self) -> tuple[str, Callable[[], None]]:
-        """Write and compile the text; the lines of the optimizer become a loop over blocks."""
-        names: dict[str, Any] = {"np": np}
-        arrays = {"w": self.w, "g": self.g, **self.state}
-        if self.factors is not None:
-            arrays["factor"] = self.factors
-        with_factor = self.factors is not None
-        lines = self.optimizer.lines(with_factor)
+    def _text(self, factors: bool) -> list[str]:
+        """Write the text; the lines of the optimizer become a loop over blocks."""
+        lines = self.optimizer.lines(factors)
         count = len(self.w)
         size = count if count <= WHOLE else BLOCK
-        for slot in lines.scratch:
-            names[slot] = np.empty(max(size, 1), self.w.dtype)
-        for slot, expression in lines.setup:
-            names[slot] = eval(expression, {"np": np, **arrays, **names})
-        self._scalars = {
-            name: names.setdefault(name, np.array(0.0, self.w.dtype))
-            for name in self.optimizer.scalars(0)
-        }
-        text = [
+        scalars = self.optimizer.scalars(self.step)
+        setup = dict(lines.setup) | {name: f"np.array({v!r}, w.dtype)" for name, v in scalars.items()}
+        vectors = ["w", "g", *self.state, *(["factor"] if factors else [])]
+        inside = [f"{name}[k : k + {size}]" for name in vectors]
+        inside += [f"{name}[: min({size}, {count} - k)]" for name in lines.scratch]
+        return [
             '"""The update: one pass of the optimizer over all trainable weights."""',
-            "import numpy as np",
-            "",
-            *(f"{slot} = {text}" for slot, text in _shown(lines.setup)),
+            f"w, g = parameters[:{count}], gradients[:{count}]",
+            *(
+                f"{name} = np.full({count}, {self.optimizer.initial_state(name)!r}, w.dtype)"
+                for name in self.state
+            ),
+            *self._factor_lines(factors),
+            *(f"{name} = np.empty({max(size, 1)}, w.dtype)" for name in lines.scratch),
+            *(f"{name} = {text}" for name, text in setup.items()),
+            f"blocks = [({', '.join(inside)}) for k in range(0, {count}, {max(size, 1)})]",
+            *self._clip_setup(factors),
             "",
             "",
             "def update():",
-            *self._clip(names, with_factor),
+            *self._clip(factors),
+            f"    for {', '.join([*vectors, *lines.scratch])} in blocks:",
+            *(f"        {line}" for line in lines.text.strip().splitlines()),
         ]
-        scratch = [*lines.scratch]
-        body = lines.text.strip().splitlines()
-        starts = range(0, count, size) if count else range(0)
-        names["blocks"] = [
-            tuple(array[start : min(start + size, count)] for array in arrays.values())
-            + tuple(names[slot][: min(size, count - start)] for slot in scratch)
-            for start in starts
-        ]
-        slots = ", ".join([*arrays, *scratch])
-        text.append(f"    for {slots} in blocks:")
-        text += [f"        {line}" for line in body]
-        source = "\n".join(text) + "\n"
-        module = dict(names)
-        exec(compile("\n".join(text[text.index("def update():") :]), "<update>", "exec"), module)
-        return source, module["update"]
 
-    def _clip(self, names: dict[str, Any], with_factor: bool) -> list[str]:
-        clip = self.optimizer.clip_lines(with_factor)
+    def _factor_lines(self, factors: bool) -> list[str]:
+        if not factors or self.factors is None:
+            return []
+        lines = ["if 'factor' not in globals():", f"    factor = np.ones({len(self.w)}, w.dtype)"]
+        for value in np.unique(self.factors[self.factors != 1]).tolist():
+            places = np.flatnonzero(self.factors == value).tolist()
+            lines.append(f"    factor[{places}] = {value!r}  # 0: frozen")
+        return lines
+
+    def _compile(self) -> tuple[str, Callable[[], None]]:
+        """Execute the text and take over the arrays that it made."""
+        source = "\n".join(self._text(self.factors is not None)) + "\n"
+        names: dict[str, Any] = {
+            "np": np,
+            "parameters": self.arena.parameters,
+            "gradients": self.arena.gradients,
+        }
+        if self.factors is not None:
+            names["factor"] = self.factors
+        exec(compile(source, "<neurograph update>", "exec"), names)
+        self.state = {name: names[name] for name in self.state}
+        self._scalars = {name: names[name] for name in self.optimizer.scalars(self.step)}
+        return source, names["update"]
+
+    def _clip_setup(self, factors: bool) -> list[str]:
+        clip = self.optimizer.clip_lines(factors)
         if clip is None:
             return []
-        parts = [slice(0, len(self.w))]
+        bounds = [(0, len(self.w))]
         if self.optimizer.clips_each_parameter:
-            parts = [
-                slice(self.arena.offsets[id(p)], self.arena.offsets[id(p)] + p.size)
-                for p in self.arena.ordered
-                if p.trainable
-            ]
-        extra = ["factor"] if with_factor else []
-        names["gradient_parts"] = [
-            (self.g[part], *([self.factors[part]] if self.factors is not None else []))
-            + tuple(np.empty_like(self.g[part]) for _ in clip.scratch)
-            for part in parts
-        ]
-        slots = ", ".join(["g", *extra, *clip.scratch])
-        comma = "," if slots == "g" else ""
+            starts = [(self.arena.offsets[id(p)], p.size) for p in self.arena.ordered if p.trainable]
+            bounds = [(start, start + size) for start, size in starts]
+        inside = ["g[a:b]", *(["factor[a:b]"] if factors else [])]
+        inside += ["np.empty(b - a, w.dtype)" for _ in clip.scratch]
+        return [f"parts = [({', '.join(inside)},) for a, b in {bounds}]"]
+
+    def _clip(self, factors: bool) -> list[str]:
+        clip = self.optimizer.clip_lines(factors)
+        if clip is None:
+            return []
+        slots = ", ".join(["g", *(["factor"] if factors else []), *clip.scratch])
         return [
-            f"    for {slots}{comma} in gradient_parts:",
+            f"    for {slots}{',' if slots == 'g' else ''} in parts:",
             *(f"        {line}" for line in clip.text.strip().splitlines()),
         ]
-
-
-def _shown(setup: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    return [(slot, text.replace("w.dtype", "parameters.dtype")) for slot, text in setup]
 
 
 def carry_state(old: Update, new: Update, moved: Mapping[int, tuple[int, int]]) -> None:

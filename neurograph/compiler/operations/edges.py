@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurograph.compiler.operations.table import Operation, register
 from neurograph.compiler.program import Dim, Program, Statement
+from neurograph.kernels.edges import BLOCK
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -92,12 +93,24 @@ def _emit_matvecs(e: Emitter, statement: Statement) -> None:
 def _emit_edge_dots(e: Emitter, statement: Statement) -> None:
     x, d = statement.inputs
     table = e.constant(statement.get("table"))
-    e.into(
-        statement,
-        lambda out: e.line(
-            f"edge_dots({e.name(x)}, {e.name(d)}, {table}.indices, {table}.downs, {out})"
-        ),
-    )
+    batch = e.shape(x)[-1]
+    block = (max(1, BLOCK // batch), batch)
+    left, right = e.scratch(block), e.scratch(block)
+    rest = f"{table}.indices, {table}.downs"
+    if e.ndim(x) == 2:
+        e.into(
+            statement,
+            lambda out: e.line(
+                f"edge_dots({e.name(x)}, {e.name(d)}, {rest}, {out}, {left}, {right})"
+            ),
+        )
+        return
+    out, part = e.name(statement.out), e.scratch(e.shape(statement.out))
+    if not statement.accumulate:
+        e.line(f"{out}[...] = 0")
+    e.line(f"for t in range({e.shape(x)[0]}):")
+    e.line(f"    edge_dots({e.name(x)}[t], {e.name(d)}[t], {rest}, {part}, {left}, {right})")
+    e.line(f"    {out} += {part}")
 
 
 def _sparse_flops(
