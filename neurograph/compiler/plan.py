@@ -79,7 +79,9 @@ class Plan:
         text = "\n".join([*declarations, forward, backward if program.backward else ""])
         called = set(re.findall(r"\b(\w+)\(", text))
         parts += [
-            f"from {module} import {kernel}" for kernel, module in KERNELS.items() if kernel in called
+            f"from {module} import {kernel}"
+            for kernel, module in KERNELS.items()
+            if kernel in called
         ]
         total = len(arena.parameters)
         parts += [
@@ -95,12 +97,13 @@ class Plan:
         ]
         if program.backward:
             parts += ["", "", backward]
+        self.given = emitter.given
         self.source = "\n".join(parts) + "\n"
         self.arrays: dict[str, Any] = {
             "parameters": arena.parameters,
             "gradients": arena.gradients,
             "team": team,
-            **emitter.used_constants,
+            "given": emitter.given,
         }
         self._execute()
         self.forward: Callable[[], None] = self.arrays["forward"]
