@@ -141,10 +141,11 @@ def axis_from_end(label: str, axis: int, layer: Layer) -> int:
     leading = 2 if layer.sequence else 1
     found = axis if axis < 0 else axis - leading - rank
     if not -rank <= found < 0:
+        choices = [*range(-1, -rank - 1, -1), *range(leading, leading + rank)]
         raise OptionError(
-            f"{label}: axis {axis} is not an axis of {_shown(layer)}; choose from -1 to {-rank}, "
-            f"or from {leading} to {leading + rank - 1} (before them come the batch"
-            f"{' and time' if layer.sequence else ''})"
+            f"{label}: axis {axis} is not an axis of {_shown(layer)}; choose one of "
+            f"{', '.join(map(str, choices))} (axis 0 is the batch"
+            f"{', axis 1 time' if layer.sequence else ''})"
         )
     return found
 

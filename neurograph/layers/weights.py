@@ -47,9 +47,10 @@ def set_weights(network: Network, weights: Sequence[ArrayLike]) -> None:
     parameters = ordered_parameters(network)
     arrays = [np.asarray(each) for each in weights]
     if len(arrays) != len(parameters):
+        names = ", ".join([*parameters][:6]) + (", …" if len(parameters) > 6 else "")
         raise ShapeError(
             f"network {network.name!r}: got {len(arrays)} arrays of weights, it has "
-            f"{len(parameters)}: {', '.join(parameters)}"
+            f"{len(parameters)}: {names}"
         )
     for (name, parameter), array in zip(parameters.items(), arrays, strict=True):
         if array.shape != parameter.shape:

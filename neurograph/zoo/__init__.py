@@ -27,14 +27,14 @@ _TABLE: dict[str, _Row] = {
     "cbapd": ("plain", "cbapd", {}),
     "lenet5": ("lenet", "lenet5", {}),
     "lenet5_cifar": ("lenet", "lenet5", {"input_shape": (32, 32, 3)}),
-    "alexnet": ("alexnet", "alexnet", {}),
-    "alexnet_cifar": ("alexnet", "alexnet_cifar", {}),
+    "alexnet": ("alexnets", "alexnet", {}),
+    "alexnet_cifar": ("alexnets", "alexnet_cifar", {}),
     **{f"vgg{depth}": ("vgg", "vgg", {"depth": depth}) for depth in (11, 13, 16, 19)},
     **{
         f"vgg{depth}_cifar": ("vgg", "vgg_cifar", {"depth": depth}) for depth in (8, 11, 13, 16, 19)
     },
-    "googlenet": ("googlenet", "googlenet", {}),
-    "googlenet_cifar": ("googlenet", "googlenet_cifar", {}),
+    "googlenet": ("inception", "googlenet", {}),
+    "googlenet_cifar": ("inception", "googlenet_cifar", {}),
     **{f"resnet{depth}": ("resnet", "resnet", {"depth": depth}) for depth in (18, 34, 50, 101)},
     **{
         f"resnet{depth}_cifar": ("resnet", "resnet_cifar", {"depth": depth})

@@ -1,0 +1,96 @@
+"""The zoo: exact sizes of the originals, and the small versions run."""
+
+import numpy as np
+import pytest
+from by_edges import outputs_of
+
+import neurograph as ng
+from neurograph import zoo
+
+COUNTS = {
+    "people": 26,
+    "mlp": 407_050,
+    "fashion_mlp": 101_770,
+    "cbapd": 198_494,
+    "lenet5": 61_706,
+    "alexnet": 61_100_840,
+    "vgg11": 132_863_336,
+    "vgg13": 133_047_848,
+    "vgg16": 138_357_544,
+    "vgg19": 143_667_240,
+    "googlenet": 6_624_904,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet18_cifar": 11_173_962,
+}
+LAYERS = {"vgg8_cifar": 8, "vgg16": 16, "resnet18": 18, "resnet34": 34, "resnet101": 101}
+
+
+def trained(net):
+    return sum(each.size for each in net.parameters.values() if each.trainable)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_an_architecture_has_the_parameters_of_the_original(name):
+    net = zoo.get(name)()
+    assert trained(net) == COUNTS[name]
+    assert not any(parameter.is_materialised for parameter in net.parameters.values())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_an_architecture_is_as_deep_as_its_name_says(name):
+    kinds = [layer.kind for layer in zoo.get(name)().layers]
+    shortcuts = 0 if "vgg" in name else 3 + (name == "resnet101")
+    assert kinds.count("conv2d") + kinds.count("dense") - shortcuts == LAYERS[name]
+
+
+def test_the_inception_of_the_paper_has_its_parameters():
+    assert trained(zoo.googlenet(batch_norm=False)) == 6_998_552
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_every_name_takes_classes_a_seed_and_another_input(name):
+    build = zoo.get(name)
+    net = build(classes=7, seed=1)
+    assert net.outputs[0].shape == (7,)
+    assert net.name == name or name == "lenet5_cifar"
+    if len(net.inputs[0].shape) == 3:
+        height, width, channels = net.inputs[0].shape
+        other = build(input_shape=(height + 4, width, channels + 1))
+        assert other.inputs[0].shape == (height + 4, width, channels + 1)
+
+
+def test_small_pictures_are_padded_for_lenet():
+    for size in (28, 32):
+        net = zoo.lenet5((size, size, 1))
+        assert net.layer("flatten").shape == (400,)
+        assert trained(net) == 61_706
+
+
+def test_networks_of_vectors_take_pictures_too():
+    net = zoo.mlp(input_shape=(28, 28, 1))
+    assert [layer.kind for layer in net.layers if layer.role != "const"][:2] == ["input", "flatten"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("lenet5", (16, 16, 1)), ("vgg8_cifar", (8, 8, 3)), ("googlenet_cifar", (8, 8, 3))],
+)
+def test_small_versions_give_probabilities(name, shape):
+    options = {"googlenet_cifar": {"filters": 2}}.get(name, {})
+    net = zoo.get(name)(input_shape=shape, seed=0, **options)
+    x = np.random.default_rng(0).normal(size=(2, *shape))
+    y = outputs_of(net, x)[0]
+    np.testing.assert_allclose(y.sum(axis=-1), 1.0)
+    assert (abs(y[0] - y[1]) > 1e-6).any()
+
+
+def test_an_unknown_name_is_told_the_nearest():
+    with pytest.raises(ng.UnknownNameError, match="did you mean 'resnet50'"):
+        zoo.get("resnet5")
+    with pytest.raises(AttributeError, match="the zoo has no 'vgg17'"):
+        zoo.vgg17()
+    assert zoo.vgg16_cifar(classes=3).outputs[0].shape == (3,)
+    assert set(zoo.NAMES) <= set(dir(zoo))
