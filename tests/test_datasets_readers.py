@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
 import pickle
 import struct
 import warnings
@@ -30,6 +31,7 @@ from neurograph.errors import (
     UnknownNameError,
 )
 
+DATA = os.environ.get("NEUROGRAPH_DATA", "")
 fuzz = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -611,3 +613,16 @@ def test_any_bytes_are_a_picture_or_a_format_error(tmp_path: Path, raw: bytes, c
             (tmp_path / "a.png").write_bytes(each)
             with contextlib.suppress(FormatError):
                 datasets.read_images(tmp_path, tmp_path / "list.txt", cache=None)
+
+
+@pytest.mark.skipif(not DATA, reason="NEUROGRAPH_DATA names no folder of data sets")
+def test_the_real_share_and_the_real_sentences() -> None:
+    table = datasets.read_stock(Path(DATA) / "stock" / "SH600519.csv")
+    assert table.rows == 2429
+    assert table["date"][[0, -1]].tolist() == np.array(["2010-12-27", "2020-12-25"], "M8").tolist()
+    assert (table["open"][0], table["close"][-1]) == (121.741, 1830.0)
+    sizes = {"train": 9645, "dev": 1101, "test": 2210}
+    for name, size in sizes.items():
+        trees = datasets.read_trees(Path(DATA) / "sst" / f"{name}.txt")
+        assert len(trees) == size
+        assert all(tree[1] in "01234" for tree in trees)
