@@ -80,7 +80,7 @@ def iris() -> Dataset:
         train,
         test,
         "table",
-        "150 irises of three species, measured by R. A. Fisher's source E. Anderson",
+        "150 irises of three species, measured by E. Anderson, published by R. A. Fisher",
         "CC BY 4.0 (R. A. Fisher, 1936; UCI)",
         class_names=names,
         feature_names=tuple(features),
