@@ -91,7 +91,8 @@ def add_backward(
     if options.keep:
         roots += [name for (_, what), name in program.values.items() if what != "output"]
     backward = Backward(program, options.dtype, roots)
-    targets = []
+    targets: list[str] = []
+    weights: list[str] = []
     for number, (output, loss) in enumerate(zip(program.outputs, options.losses, strict=True)):
         array = program.arrays[output]
         targets.append(_target(backward, array, loss, number))
@@ -99,7 +100,8 @@ def add_backward(
         if options.weighted:
             lead = tuple(dim for dim in array.dims if isinstance(dim, str))
             dims = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
-            inputs.append(Ref(backward.builder.array(f"weight_{number}", dims, "target")))
+            weights.append(backward.builder.array(f"weight_{number}", dims, "target"))
+            inputs.append(Ref(weights[-1]))
         name = backward.builder.constant(f"loss_{number}_function", loss)
         weight = options.loss_weights[number] if options.loss_weights else 1.0
         factor = {} if weight == 1.0 else {"factor": weight}
@@ -128,7 +130,7 @@ def add_backward(
             values[layer, f"delta{mark}{place}"] = backward.names[name]
     return (
         replace(found, forward=program.forward, values=values),
-        tuple(targets),
+        (*targets, *weights),
     )
 
 
