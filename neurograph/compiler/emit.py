@@ -9,6 +9,7 @@ from typing import Any
 
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.builder import Builder
+from neurograph.compiler.given import declare
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step
 from neurograph.compiler.storage import Sizes, Storage
@@ -49,7 +50,9 @@ class Emitter:
         self.batch = sizes.batch
         self.storage = storage
         self.offsets = offsets
-        self.used_constants: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
+        self.constants: set[str] = set()
+        self._constant_lines: list[str] = []
         self.body: list[str] = []
         self._views: dict[str, str] = {}
         self._tops: list[str] = []
@@ -189,7 +192,9 @@ class Emitter:
 
     def constant(self, name: str) -> str:
         """Return the name of an object that the text needs from outside."""
-        self.used_constants[name] = self.program.constants[name]
+        if name not in self.constants:
+            self.constants.add(name)
+            self._constant_lines += declare(name, self.program.constants[name], self.given)
         return name
 
     def constant_value(self, name: str) -> Any:
@@ -300,7 +305,12 @@ class Emitter:
             kind = "mask" if dtype == "bool" else "scratch"
             lines.append(f"{kind}_{number} = np.empty({size}, np.{dtype})")
         lines += [f"{name} = {text}" for name, text in self._scratch_views.items()]
-        return [*lines, *self._tops]
+        return [*self._constants(), *lines, *self._tops]
+
+    def _constants(self) -> list[str]:
+        imports = sorted({line for line in self._constant_lines if line.startswith("from ")})
+        rest = [line for line in self._constant_lines if not line.startswith("from ")]
+        return [*imports, *(["# tables and functions"] if rest else []), *rest]
 
     def _declaration(self, array: Array, shared: list[int]) -> str:
         shape = self.sizes.shape(array.dims)

@@ -368,7 +368,7 @@ class Irregular:
 
     def _lower_block(self, block: Block) -> None:
         chosen = self._edges_into(block)
-        name = f"{block.activation.name}_{block.start}_{block.stop}"
+        name = self._block_name(block)
         sequence = self.group.sequence
         out = self._ref(self._part(block.start, block.stop), sequence)
         plain = block.activation.name == "identity"
@@ -394,6 +394,12 @@ class Irregular:
         if not plain:
             function = self.builder.constant(block.activation.name, block.activation)
             self.builder.emit("activate", out, net, accumulate=False, function=function)
+
+    def _block_name(self, block: Block) -> str:
+        if len(block.nodes) <= 3:
+            nodes = self.network.handmade.nodes
+            return "_".join(nodes[index].label for index in block.nodes)
+        return f"{block.activation.name}_{block.start}_{block.stop}"
 
     def _combine(self, block: Block, chosen: Indices, net: Ref, name: str) -> None:
         """Lower a block of maximum or product nodes, all with the same pattern of sources."""

@@ -123,6 +123,8 @@ def _emit_scatter(e: Emitter, statement: Statement) -> None:
 
 
 register(Operation("gather", _emit_gather, _gradient_gather))
+
+
 def _gradient_scatter(backward: Backward, statement: Statement) -> None:
     (x,) = statement.inputs
     if backward.wanted(x):

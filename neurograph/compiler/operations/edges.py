@@ -85,7 +85,7 @@ def _emit_matvecs(e: Emitter, statement: Statement) -> None:
     source = _flat(e, e.name(x) + step, through_time)
     target = _flat(e, out + step, through_time)
     e.line(
-        f"{indent}{kernel}({nodes_out}, {nodes_in}, {batch}, {table}.indptr, {table}.indices, "
+        f"{indent}{kernel}({nodes_out}, {nodes_in}, {batch}, {table}_indptr, {table}_indices, "
         f"{e.name(weights)}, {source}, {target})"
     )
 
@@ -96,7 +96,7 @@ def _emit_edge_dots(e: Emitter, statement: Statement) -> None:
     batch = e.shape(x)[-1]
     block = (max(1, BLOCK // batch), batch)
     left, right = e.scratch(block), e.scratch(block)
-    rest = f"{table}.indices, {table}.downs"
+    rest = f"{table}_indices, {table}_downs"
     if e.ndim(x) == 2:
         e.into(
             statement,
@@ -144,9 +144,9 @@ def _emit_take(e: Emitter, statement: Statement) -> None:
     flat = e.top(f"{parameter.name}_flat", f"{parameter.name}.reshape(-1)")
 
     def write(out: str) -> None:
-        e.line(f"np.take({flat}, {name}.index, out={out}, mode='clip')")
+        e.line(f"np.take({flat}, {name}_index, out={out}, mode='clip')")
         if index.present is not None:
-            e.line(f"{out} *= {name}.present")
+            e.line(f"{out} *= {name}_present")
 
     e.into(statement, write)
 
@@ -158,9 +158,9 @@ def _emit_put(e: Emitter, statement: Statement) -> None:
     flat = e.top(f"{statement.out.name}_flat", f"{statement.out.name}.reshape(-1)")
     if not statement.accumulate:
         e.line(f"{flat}[...] = 0")
-    chosen, values = f"{name}.index", e.name(d)
+    chosen, values = f"{name}_index", e.name(d)
     if index.present is not None:
-        chosen, values = f"{chosen}[{name}.present]", f"{values}[{name}.present]"
+        chosen, values = f"{chosen}[{name}_present]", f"{values}[{name}_present]"
     if index.unique:
         e.line(f"{flat}[{chosen}] += {values}")
     else:
