@@ -199,8 +199,12 @@ class Recipe:
             )
         if rank and len(source.shape) != rank:
             time = " at each step of time" if source.sequence else ""
+            cure = ""
+            if len(source.shape) == rank - 1:
+                cure = f"; ng.Reshape({(*source.shape, 1)}) before it adds the axis of channels"
             raise ShapeError(
-                f"{self.label}: {_named(source)} has shape {source.shape}{time}, expected {what}"
+                f"{self.label}: {_named(source)} has shape {source.shape}{time}, expected "
+                f"{what}{cure}"
             )
         return source
 
