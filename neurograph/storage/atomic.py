@@ -7,12 +7,16 @@ import errno
 import os
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from neurograph.errors import OptionError, StorageError
+
+if sys.platform != "win32":
+    import fcntl
 
 StrPath = str | os.PathLike[str]
 LEFTOVER_SECONDS = 3600.0
@@ -62,13 +66,16 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
         mode = _mode(target)
-        with os.fdopen(os.open(temporary, _FLAGS, 0o666), "wb") as file:
+        with os.fdopen(_create(temporary), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if mode is not None:
-            os.chmod(temporary, mode)
-        os.replace(temporary, target)
+            if mode is not None:
+                os.chmod(temporary, mode)
+            if sys.platform != "win32":  # while it is still open, hence locked
+                os.replace(temporary, target)
+        if sys.platform == "win32":
+            os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):  # the first error is the one to report
             temporary.unlink(missing_ok=True)
@@ -104,13 +111,42 @@ def _mode(target: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
+def _create(temporary: Path) -> int:
+    """Make the temporary file and lock it, so that no other process takes it for a leftover."""
+    while True:
+        handle = os.open(temporary, _FLAGS, 0o666)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle
+        os.close(handle)  # another process removed it before it was locked
+
+
 def _remove_leftovers(target: Path) -> None:
-    """Remove what killed processes left: temporaries that nobody has written to for an hour."""
-    newest = time.time() - LEFTOVER_SECONDS
+    """Remove the temporaries that killed processes left."""
     for leftover in target.parent.glob(f".{_literal(target.name[:40])}.*.part"):
         with contextlib.suppress(OSError):  # another process may be removing it too
-            if leftover.stat().st_mtime < newest:
-                leftover.unlink()
+            handle = os.open(leftover, os.O_RDWR)
+            try:
+                if _is_abandoned(handle):
+                    leftover.unlink()
+            finally:
+                os.close(handle)
+
+
+def _is_abandoned(handle: int) -> bool:
+    """Whether no living process writes this file: it is not locked, or else an hour old."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # no locks here: go by its age
+            pass
+        else:
+            return True
+    return os.fstat(handle).st_mtime < time.time() - LEFTOVER_SECONDS
 
 
 def _literal(name: str) -> str:
@@ -136,5 +172,5 @@ def _explained(target: Path, error: OSError) -> StorageError:
         errno.ENOTDIR: "a part of this path is a file, not a folder",
         errno.EEXIST: "a part of this path is a file, not a folder",
     }.get(error.errno or 0, (error.strerror or str(error)).lower())
-    kept = "; the file that was there is whole" if target.exists() else "; no file was made"
+    kept = "; the file that was there is whole" if os.path.exists(target) else "; no file was made"
     return StorageError(f"cannot write {str(target)!r}: {reason}{kept}")

@@ -21,8 +21,8 @@ from neurograph.parameter import Parameter
 from neurograph.regularizers import get_regularizer
 from neurograph.storage.randomness import restored_generator
 from neurograph.storage.record import Record
-from neurograph.storage.registry import make_bundle
-from neurograph.storage.values import Json, Revived
+from neurograph.storage.registry import check_numbers, make_bundle
+from neurograph.storage.values import DTYPES, Json, Revived
 from neurograph.storage.weights import check_finite, named_parameters
 
 Array = NDArray[Any]
@@ -109,6 +109,7 @@ class _Builder:
             raise FormatError(f"the structure: its layers have more than {MOST_NODES} nodes")
         for row, layer in zip(rows, self.layers, strict=True):
             self._join(row, layer)
+        _check_roots(self.layers)
         self.nodes = [self._node(row) for row in record.records("nodes", "node")]
         wired, own = self._connect(Record("the connections", record.fields.get("edges")))
         network = Network.assembled(
@@ -151,8 +152,8 @@ class _Builder:
     def _training_options(self, row: Record, parameter: Parameter) -> None:
         fields = row.fields
         if "frozen" in row:
-            indices = np.asarray(self.revived(fields["frozen"]), dtype=np.int64)
-            if indices.ndim != 1 or np.any(indices < 0) or np.any(indices >= parameter.size):
+            indices = self._column(row, "frozen")
+            if np.any(indices < 0) or np.any(indices >= parameter.size):
                 raise FormatError(f"{row.what}: weights are frozen that do not exist")
             parameter.freeze(indices)
         if "regularizer" in row:
@@ -184,7 +185,7 @@ class _Builder:
         if isinstance(layer, TutorialLayer):
             layer.number = row.whole("tutorial")
         layer.parameters = self._own(row)
-        layer.config = self.revived(row.mapping("config"))
+        layer.config = _config(row, self.revived(row.mapping("config")), layer)
         if "function" in row:
             layer.function = self._function(Record(row.what, row.fields["function"]))
         return layer
@@ -197,19 +198,19 @@ class _Builder:
 
     def _function(self, row: Record) -> LayerFunction:
         options = self.revived(row.mapping("options"))
+        check_numbers(row.what, options)
         return make_function(row.text("name"), self._own(row), options)
 
     def _join(self, row: Record, layer: Layer) -> None:
         """Give a layer its links to other layers and the bundles that feed it."""
         count = len(self.layers)
-        if "root" in row:
-            layer.root = self.layers[row.whole("root", below=count)]
-        if "const" in row:
-            layer.const = self.layers[row.whole("const", below=count)]
+        for key in ("root", "const", "mask"):
+            if key in row:
+                setattr(layer, key, self.layers[row.whole(key, below=count)])
         if "initial_layer" in row:
             layer.initial = self.layers[row.whole("initial_layer", below=count)]
         elif "initial" in row:
-            layer.initial = self.revived(row.fields["initial"])
+            layer.initial = self._initial(row, layer.shape)
         for name, number in row.mapping("parts").items():
             layer.parts[name] = _pick(f"{row.what}: its part {name!r}", number, self.layers)
         for bundle in row.records("incoming", f"{row.what}: bundle"):
@@ -227,6 +228,13 @@ class _Builder:
         except _NONSENSE as error:
             raise FormatError(f"{row.what}: it makes no sense: {error}") from error
 
+    def _initial(self, row: Record, shape: tuple[int, ...]) -> Any:
+        value = self.revived(row.fields["initial"])
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or not _fits(array.shape, shape):
+            raise FormatError(f"{row.what}: its initial state is not numbers of shape {shape}")
+        return value
+
     def _node(self, row: Record) -> Node:
         kind, name = row.text("kind"), row.text("name")
         position = row.sizes("position", least=-(2**31)) if "position" in row else None
@@ -241,7 +249,7 @@ class _Builder:
         else:
             raise FormatError(f"{row.what}: there is no kind of node {kind!r}")
         if "initial" in row:
-            node.initial = self.revived(row.fields["initial"])
+            node.initial = self._initial(row, ())
         return node
 
     def _connect(self, edges: Record) -> tuple[list[Node], Parameter | None]:
@@ -249,17 +257,24 @@ class _Builder:
         own = None
         if "own" in edges:
             own = self.parameters[edges.whole("own", below=len(self.parameters))]
-        columns = [
-            np.asarray(self.revived(edges.fields.get(name)), dtype=np.int64)
-            for name in ("ups", "downs", "delays", "parameters", "addresses")
-        ]
-        if any(column.shape != columns[0].shape or column.ndim != 1 for column in columns):
+        names = ("ups", "downs", "delays", "parameters", "addresses")
+        columns = [self._column(edges, name) for name in names]
+        if any(len(column) != len(columns[0]) for column in columns):
             raise FormatError("the connections: their columns do not have one length")
         nodes = _Numbered(self.layers, self.nodes)
         for up, down, delay, owner, address in zip(*(c.tolist() for c in columns), strict=True):
             parameter = _pick("the connections: a parameter", owner, self.parameters)
             Connection(nodes[up], nodes[down], parameter=parameter, index=address, delay=delay)
         return list(nodes.wired.values()), own
+
+    def _column(self, row: Record, name: str) -> NDArray[np.int64]:
+        values = self.revived(row.fields.get(name))
+        if not isinstance(values, list) or not {type(each) for each in values} <= {int}:
+            raise FormatError(f"{row.what}: its field {name!r} is not a list of whole numbers")
+        try:
+            return np.array(values, dtype=np.int64)
+        except OverflowError as error:
+            raise FormatError(f"{row.what}: its field {name!r} has too large numbers") from error
 
     def _ends(self, name: str) -> list[Layer | Node]:
         ends: list[Layer | Node] = []
@@ -310,6 +325,32 @@ class _Numbered:
             node = self.layers[place].own_node(number - int(self.starts[place]))
             self.wired[number] = node
         return self.wired[number]
+
+
+def _config(row: Record, config: dict[str, Any], layer: Layer) -> dict[str, Any]:
+    """Return a layer's configuration, checked where a network goes by what it says."""
+    if config.get("dtype", "int64") not in DTYPES:
+        raise FormatError(f"{row.what}: there is no type of number {config['dtype']!r}")
+    if isinstance(layer, TutorialLayer) and layer.role == "const":
+        Record(f"{row.what}: its configuration", config).whole("after")
+    return config
+
+
+def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
+    """Whether an array of the one shape can be broadcast to the other."""
+    pairs = zip(shape[::-1], into[::-1], strict=False)
+    return len(shape) <= len(into) and all(side in (1, whole) for side, whole in pairs)
+
+
+def _check_roots(layers: list[Layer]) -> None:
+    for layer in layers:
+        seen: set[int] = set()
+        part: Layer | None = layer
+        while part is not None:
+            if id(part) in seen:
+                raise FormatError(f"layer {layer.name!r} is a part of itself")
+            seen.add(id(part))
+            part = part.root
 
 
 def _pick(what: str, number: object, rows: list[T]) -> T:

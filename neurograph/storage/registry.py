@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from neurograph.graph.connections import Bundle, Indices
 
 if TYPE_CHECKING:
     from neurograph.graph.layer import Layer
+    from neurograph.kernels.geometry import Geometry2D
     from neurograph.parameter import Parameter
 
 _HOMES: dict[str, str] = {
@@ -23,6 +25,7 @@ _HOMES: dict[str, str] = {
     "neurograph.graph.temporal": "FoldConnections UnfoldConnections StepConnections",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+MOST_CELLS = 2**26
 _OWN: dict[str, type[Bundle]] = {}
 
 
@@ -91,6 +94,8 @@ def make_bundle(
         No type has that name, or the options are not those of the type.
     """
     kind = bundle_type(name)
+    if name in _HOME:
+        check_numbers(name, options)
     accepted = inspect.signature(kind).parameters
     given = dict(options)
     removed = [] if "removed" in accepted else given.pop("removed", [])
@@ -100,7 +105,7 @@ def make_bundle(
         sizes: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in given.items()
         }
-        given = {"geometry": Geometry2D(**sizes)}
+        given = {"geometry": _sensible(Geometry2D(**sizes))}
     for what, value, nothing in (("parameter", parameter, None), ("delay", delay, 0)):
         if what in accepted:
             given[what] = value
@@ -111,6 +116,26 @@ def make_bundle(
         _mask(bundle, np.asarray(removed, dtype=np.int64))
     _check_addresses(bundle)
     return bundle
+
+
+def check_numbers(what: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that are not plain numbers, flags and lists of them.
+
+    The options of a layer end in the text of its compiled program, so no text may come from a file.
+    """
+    for key, value in options.items():
+        values = list(value) if isinstance(value, (list, tuple)) else [value]
+        for each in values:
+            if not (each is None or (isinstance(each, (int, float)) and math.isfinite(each))):
+                raise FormatError(f"{what}: its option {key!r} is {each!r}, expected a number")
+
+
+def _sensible(geometry: Geometry2D) -> Geometry2D:
+    """Refuse windows whose list of cells would not fit into memory."""
+    cells = max(n * k for n, k in zip(geometry.out_shape[:2], geometry.kernel, strict=True))
+    if cells > MOST_CELLS:
+        raise FormatError(f"windows of {geometry.kernel} have more than {MOST_CELLS} cells")
+    return geometry
 
 
 def _mask(bundle: Bundle, removed: Indices) -> None:

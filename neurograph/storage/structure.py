@@ -122,9 +122,10 @@ class _Writer:
             row["tutorial"] = layer.number
         elif type(layer) is not Layer:
             raise GraphError(f"{what}: a file cannot hold its type, {type(layer).__name__}")
-        for key in ("root", "const"):
-            if getattr(layer, key) is not None:
-                row[key] = self.layer_numbers[id(getattr(layer, key))]
+        for key in ("root", "const", "mask"):
+            other = getattr(layer, key)
+            if other is not None:
+                row[key] = self.layer_numbers[id(other)]
         if layer.parts:
             row["parts"] = {key: self.layer_numbers[id(each)] for key, each in layer.parts.items()}
         if isinstance(layer.initial, Layer):

@@ -90,7 +90,7 @@ def read_tensors(path: StrPath) -> tuple[dict[str, str], dict[str, Array]]:
                     raise FormatError(
                         f"cannot load {name!r}: tensor {key!r} holds {kind}, which NumPy has not"
                     )
-                tensors[key] = np.array(opened.get_tensor(key))
+                tensors[key] = np.require(opened.get_tensor(key), requirements=["C", "A", "W"])
     except safetensors.SafetensorError as error:
         raise FormatError(f"cannot load {name!r}: {_reason(name, str(error))}") from error
     except OSError as error:
