@@ -56,7 +56,12 @@ class Backward:
             if array.view is None:
                 role = "gradient" if array.role == "parameter" else "value"
                 found = self.builder.array(
-                    f"d_{name}", array.dims, role, dtype=array.dtype, nodes_first=array.nodes_first
+                    f"d_{name}",
+                    array.dims,
+                    role,
+                    dtype=array.dtype,
+                    nodes_first=array.nodes_first,
+                    offset=array.offset,
                 )
             else:
                 base = self.name_of(array.view.base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -51,24 +52,26 @@ class Built:
     row_of_node: Any
 
 
-def build(network: Network, options: Options) -> Built:
-    """Return the program of a network."""
-    lowering = Lowering(network, options.training, options.dtype)
-    program = settle(lowering.run())
+def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Built:
+    """Return the program of a network.
+
+    Parameters
+    ----------
+    offsets : mapping
+        ``id(parameter)`` to its place in the vector of all parameters.
+    """
+    lowering = Lowering(network, options.training, options.dtype, offsets)
+    program = run_passes(settle(lowering.run()), options.passes, "forward", keep=options.keep)
     targets: tuple[str, ...] = ()
     if options.losses:
         program, targets = add_backward(network, program, lowering, options)
-    program = run_passes(program, options.passes, keep=options.keep)
-    inputs = tuple(
-        lowering.outputs[id(port.layer)] if port.indices is None else lowering.outputs[-1]
-        for port in network.inputs
-    )
+    program = run_passes(program, options.passes, "whole", keep=options.keep)
     return Built(
         program,
         tuple(lowering.rows),
         lowering.parameter_of,
         targets,
-        inputs,
+        program.inputs,
         lowering.irregular.row,
     )
 
@@ -114,6 +117,11 @@ def add_backward(
         )
     backward.run(program.forward)
     _add_penalties(backward, lowering)
+    values = dict(program.values)
+    for (layer, what), name in program.values.items():
+        kind, mark, place = what.partition(":")
+        if kind in ("net", "in") and program.base(name) in backward.names:
+            values[layer, f"delta{mark}{place}"] = backward.name_of(name)
     found = settle(
         replace(
             program,
@@ -123,11 +131,6 @@ def add_backward(
             backward=tuple(backward.builder.steps),
         )
     )
-    values = dict(program.values)
-    for (layer, what), name in program.values.items():
-        kind, mark, place = what.partition(":")
-        if kind in ("net", "in") and name in backward.names:
-            values[layer, f"delta{mark}{place}"] = backward.names[name]
     return (
         replace(found, forward=program.forward, values=values),
         (*targets, *weights),

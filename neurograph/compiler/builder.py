@@ -63,10 +63,13 @@ class Builder:
         *,
         dtype: str | None = None,
         nodes_first: bool = False,
+        offset: int = -1,
     ) -> str:
         """Declare an array and return its name."""
         found = self.free(name)
-        self.arrays[found] = Array(found, dims, dtype or self.dtype, role, None, nodes_first)
+        self.arrays[found] = Array(
+            found, dims, dtype or self.dtype, role, None, nodes_first, offset
+        )
         return found
 
     def like(self, name: str, model: str) -> str:

@@ -41,15 +41,12 @@ class Emitter:
     temporaries.
     """
 
-    def __init__(
-        self, program: Program, sizes: Sizes, storage: Storage, offsets: Mapping[str, int]
-    ) -> None:
+    def __init__(self, program: Program, sizes: Sizes, storage: Storage) -> None:
         self.builder = Builder("", program)
         self.program = program
         self.sizes = sizes
         self.batch = sizes.batch
         self.storage = storage
-        self.offsets = offsets
         self.given: dict[str, Any] = {}
         self.constants: set[str] = set()
         self._constant_lines: list[str] = []
@@ -299,6 +296,8 @@ class Emitter:
         lines.append("# arrays")
         for array in self.builder.arrays.values():
             lines.append(self._declaration(array, shared))
+            if array.ones_column:
+                lines.append(f"{array.name}[:, -1] = 1")
         if self._scratch:
             lines.append("# temporaries of single statements")
         for (dtype, number), size in self._scratch.items():
@@ -323,7 +322,7 @@ class Emitter:
             return f"{array.name} = {array.view.base}[{parts}]"
         if array.role in ("parameter", "gradient"):
             vector = "parameters" if array.role == "parameter" else "gradients"
-            start = self.offsets[array.name]
+            start = array.offset
             stop = start + math.prod(shape)
             return f"{array.name} = {vector}[{start}:{stop}].reshape({_tuple(shape)})"
         if array.role == "table":

@@ -105,7 +105,7 @@ class Executable:
                 keep=mode.keep,
                 inputs_too=mode.inputs_too,
             )
-            found = self._built[mode] = build(self.network, options)
+            found = self._built[mode] = build(self.network, options, self.arena.offsets)
         return found
 
     def program(self, mode: Mode) -> Program:
@@ -123,7 +123,6 @@ class Executable:
                 built.program,
                 sizes,
                 self.arena,
-                built.parameter_of,
                 reuse="reuse_memory" in on and not mode.keep,
                 in_place="in_place" in on and not mode.keep,
                 title=self._title(mode, sizes),

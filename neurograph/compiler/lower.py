@@ -7,7 +7,7 @@ makes the first of them an assignment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,7 @@ class Lowering:
     network: Network
     training: bool
     dtype: str
+    offsets: Mapping[int, int]
     builder: Builder = field(init=False)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -91,6 +92,10 @@ class Lowering:
             self.builder.constants,
             self.values,
             outputs,
+            tuple(
+                self.outputs[id(port.layer)] if port.indices is None else self.outputs[-1]
+                for port in network.inputs
+            ),
         )
 
     def _lower_cycle(self, number: int, stage: Stage, layers: list[Layer]) -> None:
@@ -160,7 +165,8 @@ class Lowering:
         """Return the name of a parameter's array."""
         found = self.parameters.get(id(parameter))
         if found is None:
-            found = self.builder.array(parameter.name, parameter.shape, "parameter")
+            offset = self.offsets[id(parameter)]
+            found = self.builder.array(parameter.name, parameter.shape, "parameter", offset=offset)
             self.parameters[id(parameter)] = found
             self.parameter_of[found] = parameter
         return found

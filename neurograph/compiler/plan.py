@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from neurograph.compiler.emit import Emitter
 from neurograph.compiler.program import Program, statements
 from neurograph.compiler.storage import Sizes, assign
 from neurograph.errors import CompileError
-from neurograph.parameter import Parameter
 
 _count = 0
 
@@ -51,7 +50,6 @@ class Plan:
         program: Program,
         sizes: Sizes,
         arena: Arena,
-        parameter_of: Mapping[str, Parameter],
         *,
         reuse: bool = True,
         in_place: bool = True,
@@ -62,10 +60,7 @@ class Plan:
         self.sizes = sizes
         storage = assign(program, sizes, reuse, in_place)
         self.bytes = storage.bytes
-        offsets = {}
-        for name, parameter in parameter_of.items():
-            offsets[name] = offsets[f"d_{name}"] = arena.offsets[id(parameter)]
-        emitter = Emitter(program, sizes, storage, offsets)
+        emitter = Emitter(program, sizes, storage)
         forward = emitter.function("forward", program.forward)
         losses: list[str] = []
         tail = []

@@ -45,6 +45,8 @@ class Array:
     role: str = "value"
     view: View | None = None
     nodes_first: bool = False
+    offset: int = -1
+    ones_column: bool = False
 
     @property
     def lead(self) -> int:
@@ -125,19 +127,24 @@ class Program:
     constants: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[tuple[str, str], str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for array in self.arrays.values():
             first = "nodes first " if array.nodes_first else ""
             if array.view is None:
-                lines.append(f"{array.role} {array.name} {first}{array.type_text()}")
+                place = f" at {array.offset}" if array.offset >= 0 else ""
+                ones = " with ones" if array.ones_column else ""
+                lines.append(f"{array.role} {array.name} {first}{array.type_text()}{place}{ones}")
             else:
                 lines.append(f"view {array.name} {first}{array.type_text()} = {_view_text(array)}")
         for title, steps in (("forward", self.forward), ("backward", self.backward)):
             lines.append(f"{title}:")
             for step in steps:
                 lines += [f"    {line}" for line in str(step).splitlines()]
+        if self.inputs:
+            lines.append(f"inputs: {', '.join(self.inputs)}")
         if self.outputs:
             lines.append(f"outputs: {', '.join(self.outputs)}")
         return "\n".join(lines)
@@ -210,7 +217,8 @@ def _view_text(array: Array) -> str:
 
 
 _ARRAY = re.compile(
-    r"(\w+) ([\w.]+) (nodes first )?(\w+)\[(.*?)\](?: = ([\w.]+)(?:\[(.*)\]| reshaped))?$"
+    r"(\w+) ([\w.]+) (nodes first )?(\w+)\[(.*?)\]"
+    r"(?: at (\d+)| = ([\w.]+)(?:\[(.*)\]| reshaped))?( with ones)?$"
 )
 _STATEMENT = re.compile(r"(\S+) (\+?=) (\w+)(?:\[(.*)\])?\((.*)\)$")
 _REF = re.compile(r"([\w.]+)(?:\[t([+-]\d+)?\])?$")
@@ -238,7 +246,7 @@ def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:
     """
     arrays: dict[str, Array] = {}
     parts: dict[str, list[Step]] = {"forward": [], "backward": []}
-    outputs: tuple[str, ...] = ()
+    ends: dict[str, tuple[str, ...]] = {"inputs": (), "outputs": ()}
     part: list[Step] | None = None
     loop: tuple[int, list[Statement]] | None = None
 
@@ -253,9 +261,10 @@ def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:
         if bare in ("forward:", "backward:"):
             close()
             part = parts[bare[:-1]]
-        elif bare.startswith("outputs:"):
+        elif bare.startswith(("inputs:", "outputs:")):
             close()
-            outputs = tuple(each.strip() for each in bare[8:].split(","))
+            which, names = bare.split(":")
+            ends[which] = tuple(each.strip() for each in names.split(","))
         elif bare in ("loop forward:", "loop backward:"):
             close()
             loop = (1 if bare == "loop forward:" else -1, [])
@@ -271,7 +280,12 @@ def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:
                 part.append(statement)
     close()
     return Program(
-        arrays, tuple(parts["forward"]), tuple(parts["backward"]), constants or {}, {}, outputs
+        arrays,
+        tuple(parts["forward"]),
+        tuple(parts["backward"]),
+        constants or {},
+        {},
+        **ends,
     )
 
 
@@ -279,7 +293,7 @@ def _parse_array(text: str, number: int) -> Array:
     match = _ARRAY.match(text)
     if not match:
         raise FormatError(f"program, line {number}: {text!r} declares no array")
-    role, name, first, dtype, dims, base, index = match.groups()
+    role, name, first, dtype, dims, place, base, index, ones = match.groups()
     view = None
     if base is not None:
         ranges = None
@@ -292,7 +306,10 @@ def _parse_array(text: str, number: int) -> Array:
     shape = tuple(
         int(each) if each.strip().isdigit() else each.strip() for each in dims.split(",") if each
     )
-    return Array(name, shape, dtype, "value" if view else role, view, bool(first))
+    offset = int(place) if place else -1
+    return Array(
+        name, shape, dtype, "value" if view else role, view, bool(first), offset, bool(ones)
+    )
 
 
 def _parse_statement(text: str, number: int) -> Statement:

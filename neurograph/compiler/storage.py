@@ -17,6 +17,7 @@ from neurograph.compiler.program import Dim, Loop, Program, Statement, Step
 from neurograph.errors import CompileError
 from neurograph.functions import Activation
 
+OUTSIDE = ("input", "target", "noise", "table")
 ITEM_SIZES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
 
 
@@ -68,7 +69,7 @@ def assign(program: Program, sizes: Sizes, reuse: bool, in_place: bool) -> Stora
     for name, (_, last) in lives.items():
         ending.setdefault(last, []).append(name)
     for name, array in program.arrays.items():
-        if array.view is None and array.role in ("input", "target", "noise", "table"):
+        if array.view is None and (array.role in OUTSIDE or array.ones_column):
             _own(storage, name, array.dtype, sizes.count(array.dims))
     for position, step in enumerate(steps):
         taken_over: set[str] = set()
@@ -116,7 +117,7 @@ def _heir(
     out = program.arrays[statement.out.name]
     if source.view is not None or out.view is not None or source.role != "value":
         return None
-    if source.dims != out.dims or source.dtype != out.dtype:
+    if source.dims != out.dims or source.dtype != out.dtype or source.ones_column:
         return None
     if lives[source.name][1] != position:
         return None

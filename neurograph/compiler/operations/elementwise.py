@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neurograph.compiler.operations.table import Operation, register, same_type
 from neurograph.compiler.program import Statement
 from neurograph.functions import Activation
+from neurograph.lines import Lines
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -69,21 +71,32 @@ def _emit_activate_gradient(e: Emitter, statement: Statement) -> None:
     activation: Activation = e.constant_value(statement.get("function"))
     uses = statement.get("uses")
     names = {letter: e.name(ref) for letter, ref in zip(uses, kept, strict=False)}
-    shape = e.shape(statement.out)
-    if statement.accumulate:
-        work = e.scratch(shape)
-        e.line(f"np.copyto({work}, {e.name(d)})")
-    else:
-        work = e.name(statement.out)
-        if not e.same(statement.out, d):
-            e.line(f"{work}[...] = {e.name(d)}")
-    if activation.gradient_lines is None:
+    shape, source = e.shape(statement.out), e.name(d)
+    in_place = not statement.accumulate and e.same(statement.out, d)
+    work = e.scratch(shape) if statement.accumulate else e.name(statement.out)
+    lines = activation.gradient_lines
+    if lines is None:
         name = e.constant(statement.get("function"))
-        e.line(f"{work} *= {name}.derivative({names['x']}, {names['y']})")
-    else:
-        e.lines(activation.gradient_lines, {"d": work, **names}, shape)
+        slope = f"{name}.derivative({names['x']}, {names['y']})"
+        lines = Lines(f"d *= {slope}")
+    if not in_place:
+        lines = replace(lines, text=_out_of_place(lines.text))
+    e.lines(lines, {"d": work, "source": source, **names}, shape)
     if statement.accumulate:
         e.line(f"{e.name(statement.out)} += {work}")
+
+
+def _out_of_place(text: str) -> str:
+    """Let the first line that changes ``d`` read ``source`` instead, so that no copy is needed."""
+    lines = text.splitlines()
+    for k, line in enumerate(lines):
+        if re.match(r"d \*= ", line):
+            return "\n".join(
+                [*lines[:k], f"np.multiply(source, {line[5:]}, out=d)", *lines[k + 1 :]]
+            )
+        if re.search(r"\bd\b", line):
+            break
+    return "\n".join(["d[...] = source", *lines])
 
 
 register(Operation("activate", _emit_activate, _gradient_activate, same_type, in_place=True))

@@ -1,34 +1,45 @@
 """The passes: named, pure changes of a program, each of which can be switched off.
 
-A pass takes a program and returns an equivalent one. After each the verifier checks the result.
+A pass takes a program and returns an equivalent one; after each the verifier checks the result. Some
+work on the forward pass alone, and the backward pass is derived from what they leave; the others come
+after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from neurograph.compiler.passes.bias import fold_bias
 from neurograph.compiler.passes.dead import drop_dead
 from neurograph.compiler.passes.fuse import fuse_loss
 from neurograph.compiler.passes.hoist import hoist_products
+from neurograph.compiler.passes.merge import merge_products
 from neurograph.compiler.program import Program
 from neurograph.compiler.verify import verify
 from neurograph.errors import unknown
 
-PASSES: dict[str, Callable[[Program], Program]] = {
+Pass = Callable[[Program], Program]
+FORWARD: dict[str, Pass] = {
     "hoist_products": hoist_products,
-    "fuse_loss": fuse_loss,
-    "drop_dead": drop_dead,
+    "merge_products": merge_products,
+    "fold_bias": fold_bias,
 }
+WHOLE: dict[str, Pass] = {"fuse_loss": fuse_loss, "drop_dead": drop_dead}
+PASSES = FORWARD | WHOLE
 PLAN_PASSES = ("in_place", "reuse_memory")
-KEEPING = ("hoist_products",)
+LOSES_VALUES = ("fuse_loss", "drop_dead")  # after these some net or delta is nowhere to be found
 
 
 def run_passes(
-    program: Program, chosen: Sequence[str] | None = None, *, keep: bool = False
+    program: Program, chosen: Sequence[str] | None, stage: str, *, keep: bool = False
 ) -> Program:
-    """Return the program after the chosen passes (None: all), verified after each.
+    """Return the program after the chosen passes (None: all) of a stage, verified after each.
 
-    ``keep`` leaves out the passes after which some net input or delta is nowhere to be found.
+    Parameters
+    ----------
+    stage : {"forward", "whole"}
+    keep : bool
+        Leave out the passes that lose values.
 
     Raises
     ------
@@ -40,8 +51,8 @@ def run_passes(
         if name not in PASSES and name not in PLAN_PASSES:
             raise unknown("pass", name, [*PASSES, *PLAN_PASSES])
     verify(program, "lowering")
-    for name, change in PASSES.items():
-        if name in names and (not keep or name in KEEPING):
+    for name, change in (FORWARD if stage == "forward" else WHOLE).items():
+        if name in names and not (keep and name in LOSES_VALUES):
             program = change(program)
             verify(program, name)
     return program

@@ -43,7 +43,7 @@ def _kept(program: Program, steps: tuple[Step, ...], wanted: set[str]) -> list[S
 
 def drop_arrays(program: Program) -> Program:
     """Return the program without the declarations that no statement needs."""
-    used = set(program.outputs)
+    used = {*program.outputs, *program.inputs}
     for step in (*program.forward, *program.backward):
         for statement in step.body if isinstance(step, Loop) else (step,):
             used |= {statement.out.name, *(ref.name for ref in statement.inputs)}

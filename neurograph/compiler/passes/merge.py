@@ -1,0 +1,151 @@
+"""Merge sibling products: several products of one operand become one, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step, View
+
+
+def merge_products(program: Program) -> Program:
+    """Return the program with products of one operand and adjacent weight columns made one.
+
+    That is what the gates of an LSTM are: their weights lie side by side in one kernel. The outputs
+    become parts of one array, so everything else stays as it is. Siblings must be set or added alike
+    and be base arrays of one type; those inside a loop are merged with those inside it only.
+    """
+    for group in _groups(program):
+        merged = _merge(program, group)
+        if merged is not None:
+            return merge_products(merged)
+    return program
+
+
+def _groups(program: Program) -> list[list[Statement]]:
+    """Return products that read the same operand and columns of the same weights, by column."""
+    found: dict[object, list[Statement]] = {}
+    for number, step in enumerate(program.forward):
+        inside = isinstance(step, Loop)
+        for statement in step.body if isinstance(step, Loop) else (step,):
+            if statement.op != "product" or statement.get("turned"):
+                continue
+            weights = program.arrays[statement.inputs[1].name]
+            if weights.view is None or weights.view.index is None or len(weights.view.index) != 2:
+                continue
+            key = (
+                statement.inputs[0],
+                weights.view.base,
+                statement.accumulate,
+                statement.out.offset,
+                number if inside else -1,
+            )
+            found.setdefault(key, []).append(statement)
+    groups = []
+    for statements in found.values():
+        ordered = sorted(statements, key=lambda s: _columns(program, s)[0])
+        run = [ordered[0]]
+        for statement in ordered[1:]:
+            if _columns(program, run[-1])[1] == _columns(program, statement)[0]:
+                run.append(statement)
+        if len(run) > 1:
+            groups.append(run)
+    return groups
+
+
+def _columns(program: Program, statement: Statement) -> tuple[int, int]:
+    """Return the columns of the weights that a product uses."""
+    weights = program.arrays[statement.inputs[1].name]
+    assert weights.view is not None and weights.view.index is not None
+    low, high = weights.view.index[1]
+    last = program.arrays[weights.view.base].dims[-1]
+    assert isinstance(last, int)
+    return low, last if high is None else high
+
+
+def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
+    first = group[0]
+    outs = [program.arrays[statement.out.name] for statement in group]
+    joint = _joint_view(program, outs)
+    arrays = dict(program.arrays)
+    if joint is None:
+        if any(out.view is not None or out.dims[:-1] != outs[0].dims[:-1] for out in outs):
+            return None
+        if len({out.name for out in outs}) < len(outs) or outs[0].role != "value":
+            return None
+        joint = "_".join([outs[0].name, "merged"])
+        while joint in arrays:
+            joint += "_"
+        arrays = _with_parts(arrays, outs, joint)
+    low, high = _columns(program, first)[0], _columns(program, group[-1])[1]
+    base = program.arrays[first.inputs[1].name].view
+    assert base is not None
+    weights = _weights(arrays, base.base, low, high)
+    new = replace(first, out=Ref(joint, first.out.offset), inputs=(first.inputs[0], Ref(weights)))
+    last = group[-1] if first.accumulate else first
+
+    def changed(steps: Sequence[Step]) -> list[Step]:
+        kept: list[Step] = []
+        for step in steps:
+            if isinstance(step, Loop):
+                body = tuple(s for each in step.body for s in changed_one(each))
+                kept.append(Loop(step.direction, body))
+            else:
+                kept += changed_one(step)
+        return kept
+
+    def changed_one(statement: Statement) -> list[Statement]:
+        if statement is last:
+            return [new]
+        return [] if any(statement is each for each in group) else [statement]
+
+    return replace(program, arrays=arrays, forward=tuple(changed(program.forward)))
+
+
+def _joint_view(program: Program, outs: Sequence[Array]) -> str | None:
+    """Return the array of which the outputs are already the parts, in order, if there is one."""
+    bases = {out.view.base for out in outs if out.view is not None}
+    if len(bases) != 1 or any(out.view is None for out in outs):
+        return None
+    base = bases.pop()
+    at = 0
+    for out in outs:
+        assert out.view is not None
+        if out.view.index is None or len(out.view.index) != len(out.dims):
+            return None
+        if out.view.index[-1][0] != at:
+            return None
+        at += int(out.dims[-1])
+    return base if at == program.arrays[base].dims[-1] else None
+
+
+def _with_parts(arrays: dict[str, Array], outs: Sequence[Array], joint: str) -> dict[str, Array]:
+    """Return the declarations with the outputs as parts of one array."""
+    total = sum(int(out.dims[-1]) for out in outs)
+    found: dict[str, Array] = {}
+    for name, array in arrays.items():
+        if name == outs[0].name:
+            found[joint] = replace(outs[0], name=joint, dims=(*outs[0].dims[:-1], total))
+        found[name] = array
+    at = 0
+    for out in outs:
+        width = int(out.dims[-1])
+        lead: tuple[tuple[int, int | None], ...] = ((0, None),) * (len(out.dims) - 1)
+        found[out.name] = replace(out, view=View(joint, (*lead, (at, at + width))))
+        at += width
+    return {name: found[name] for name in (joint, *(n for n in found if n != joint))}
+
+
+def _weights(arrays: dict[str, Array], base: str, low: int, high: int) -> str:
+    if (low, high) == (0, arrays[base].dims[-1]):
+        return base
+    name = f"{base}_{low}_{high}"
+    source = arrays[base]
+    arrays[name] = Array(
+        name,
+        (source.dims[0], high - low),
+        source.dtype,
+        "value",
+        View(base, ((0, None), (low, high))),
+    )
+    return name
