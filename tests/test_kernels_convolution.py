@@ -329,7 +329,7 @@ def test_wrong_arrays_are_refused_in_a_sentence():
         convolve(x, np.asfortranarray(kernel), d_out, workspace)
     with pytest.raises(ShapeError, match="3 images at most"):
         convolve(np.concatenate([x, x]), kernel, np.concatenate([d_out, d_out]), workspace)
-    with pytest.raises(OptionError, match=r"'depthwise' for outputs .* possible are columns"):
+    with pytest.raises(OptionError, match=r"'depthwise' for the outputs .* possible are columns"):
         ConvolutionWorkspace(geometry, 3, "float64", forward="depthwise")
 
 

@@ -14,8 +14,9 @@ from neurograph.kernels.geometry import Geometry2D
 from neurograph.kernels.team import Blocks, block_size, carve, nbytes_of, share
 
 Array = npt.NDArray[Any]
-COLUMNS = 1 << 18  # numbers of a block of columns
+COLUMNS = 1 << 19  # numbers of a block of columns
 POSITIONS = 256  # outputs of a block, at least, where the columns are long
+SMALL = 1_000_000  # multiplications up to which OpenBLAS does a product without packing it
 SUMS = 1 << 17  # numbers of a gradient that are formed, then added, at a time
 
 
@@ -27,7 +28,11 @@ def columns_of(geometry: Geometry2D) -> int:
 def column_block(geometry: Geometry2D, batch: int) -> tuple[int, int]:
     """Return how many images, and rows of outputs of each, make a block."""
     rows, width, _ = geometry.out_shape
-    target = max(COLUMNS // (columns_of(geometry) * geometry.groups), POSITIONS)
+    window = columns_of(geometry) * geometry.groups
+    target = max(COLUMNS // window, POSITIONS)
+    small = SMALL // (window * geometry.filters)
+    if small > 4 * POSITIONS:
+        target = min(target, small)
     return block_size(batch, rows, width, target)
 
 

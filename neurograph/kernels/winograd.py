@@ -187,22 +187,22 @@ class _ForwardBlock:
         self.inputs = spread[3].reshape(n * n, -1, spread[3].shape[-1])
         self.products = products.reshape(n * n, -1, products.shape[-1])
         self.steps = output_steps(list(products), list(products[:m]), like(products[0], spare))
-        self.halves = [products[:m, point] for point in range(n)]
-        self.spares = like(self.halves[0], spare)
+        halves = [products[:m, point] for point in range(n)]
+        self.steps += output_steps(halves, halves[:m], like(halves[0], spare))
+        self.tiles = products[:m, :m].transpose(2, 3, 0, 4, 1, 5)
 
     def run(self, x: Array, prepared: Array, out: Array, row: int, accumulate: bool) -> None:
         """Compute rows of tiles from `row` on."""
-        tiling, m = self.tiling, self.tiling.tile
+        m = self.tiling.tile
         self.spread.load(x, row)
         np.matmul(self.inputs, prepared, out=self.products)
         run(self.steps)
-        direct = tiling.exact and not accumulate
         lines = out[:, m * row : m * (row + self.rows)]
+        direct = self.tiling.exact and not accumulate
         target = lines if direct else self.whole
-        images, _, _, filters = target.shape
-        parts = target.reshape(images, self.rows, m, tiling.columns, m, filters)
-        parts = parts.transpose(4, 2, 0, 1, 3, 5)
-        run(output_steps(self.halves, list(parts), self.spares))
+        images, rows, columns, filters = target.shape
+        # additions into runs as short as a tile's are slow, copies are not
+        np.copyto(target.reshape(images, rows // m, m, columns // m, m, filters), self.tiles)
         if not direct:
             valid = self.whole[:, : lines.shape[1], : lines.shape[2]]
             if accumulate:
