@@ -22,6 +22,7 @@ from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.schedule import Stage
+from neurograph.graph.spatial import PoolingConnections
 from neurograph.layer_functions import Softmax
 from neurograph.noise import noise_sampler
 from neurograph.parameter import Parameter
@@ -266,9 +267,9 @@ class Lowering:
 
     def _aggregate(self, layer: Layer, net: Ref) -> None:
         simple = [bundle for bundle in layer.incoming if is_elementwise(bundle)]
-        if layer.aggregation == "sum" or all(
-            getattr(bundle, "aggregates", False) for bundle in layer.incoming
-        ):
+        if self._is_pooling(layer):
+            self.lower_bundle(layer.incoming[0], net)
+        elif layer.aggregation == "sum":
             for bundle in layer.incoming:
                 self.lower_bundle(bundle, net)
             self.irregular.add_to(layer, net)
@@ -276,6 +277,15 @@ class Lowering:
             self._combine(layer, net)
         else:
             self.irregular.aggregate_layer(layer, net)
+
+    def _is_pooling(self, layer: Layer) -> bool:
+        """Whether one pooling, for which there is a kernel, is all that feeds a layer."""
+        return (
+            layer.aggregation in ("max", "mean")
+            and [type(bundle) for bundle in layer.incoming] == [PoolingConnections]
+            and not self.irregular.feeds(layer)
+            and not (layer.sequence and not layer.incoming[0].source.sequence)
+        )
 
     def lower_bundle(self, bundle: Bundle, net: Ref) -> None:
         """Add what a bundle brings to the net input of its target."""
@@ -287,6 +297,8 @@ class Lowering:
 
     def goes_by_edges(self, bundle: Bundle) -> bool:
         """Whether a bundle is lowered by its explicit edges."""
+        if self._is_pooling(bundle.target):
+            return False
         if bundle.target.aggregation != "sum":
             return not all(map(is_elementwise, bundle.target.incoming))
         return type(bundle) not in BUNDLES

@@ -18,15 +18,15 @@ from neurograph.errors import CompileError
 
 _count = 0
 
-KERNELS = {
-    "edge_dots": "neurograph.kernels.edges",
-    "csr_matvecs": "scipy.sparse._sparsetools",
-    "csc_matvecs": "scipy.sparse._sparsetools",
-    "convolve": "neurograph.kernels.convolution",
-    "convolve_input_gradient": "neurograph.kernels.convolution",
-    "convolve_weight_gradient": "neurograph.kernels.convolution",
-    "ConvolutionWorkspace": "neurograph.kernels.convolution",
+_KERNEL_HOMES = {
+    "neurograph.kernels.edges": "edge_dots",
+    "scipy.sparse._sparsetools": "csr_matvecs csc_matvecs",
+    "neurograph.kernels.convolution": "ConvolutionWorkspace convolve convolve_input_gradient "
+    "convolve_weight_gradient",
+    "neurograph.kernels.pooling": "PoolingWorkspace max_pool max_pool_gradient average_pool "
+    "average_pool_gradient",
 }
+KERNELS = {name: home for home, names in _KERNEL_HOMES.items() for name in names.split()}
 
 
 class Plan:

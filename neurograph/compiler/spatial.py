@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurograph.compiler.lower import BUNDLES, Lowering
 from neurograph.compiler.program import Ref
-from neurograph.graph.spatial import ConvolutionConnections
+from neurograph.graph.spatial import ConvolutionConnections, PoolingConnections
 
 
 def _convolution(lowering: Lowering, bundle: ConvolutionConnections, net: Ref) -> None:
@@ -24,4 +24,17 @@ def _convolution(lowering: Lowering, bundle: ConvolutionConnections, net: Ref) -
     builder.emit("convolve", out, x, kernel, geometry=name)
 
 
+def _pooling(lowering: Lowering, bundle: PoolingConnections, net: Ref) -> None:
+    geometry, builder = bundle.geometry, lowering.builder
+    source = lowering.read(bundle.source, bundle.delay)
+    x = lowering.reshaped(source, geometry.in_shape, bundle.source.sequence)
+    out = lowering.reshaped(net, geometry.out_shape, bundle.target.sequence)
+    name = builder.constant("pooling", geometry)
+    rows, columns = geometry.kernel
+    kind = bundle.target.aggregation
+    lowering.note(bundle, f"{kind} pool", f"windows of {rows}x{columns}")
+    builder.emit("pool", out, x, accumulate=False, geometry=name, kind=kind)
+
+
 BUNDLES[ConvolutionConnections] = _convolution
+BUNDLES[PoolingConnections] = _pooling

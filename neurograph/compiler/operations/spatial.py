@@ -89,3 +89,45 @@ def _flops(program: Program, statement: Statement, size: Callable[[tuple[Dim, ..
 register(Operation("convolve", _emit_convolve, _gradient_convolve, flops=_flops))
 register(Operation("convolve_weights", _emit_convolve_weights, flops=_flops))
 register(Operation("convolve_inputs", _emit_convolve_inputs, flops=_flops))
+
+
+# pool: out = the largest or the mean of a window of one channel
+
+
+def _gradient_pool(backward: Backward, statement: Statement) -> None:
+    (x,) = statement.inputs
+    if not backward.wanted(x):
+        return
+    d_out = backward.of(statement.out)
+    kept = (x, statement.out) if statement.get("kind") == "max" else ()
+    backward.add(
+        "pool_gradient", backward.of(x), d_out, *kept, **dict(statement.attributes)
+    )
+
+
+def _emit_pool(e: Emitter, statement: Statement) -> None:
+    geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    images, count = _images(e, statement.inputs[0], geometry.in_shape)
+    out, _ = _images(e, statement.out, geometry.out_shape)
+    workspace = _workspace(e, statement, "PoolingWorkspace", count)
+    kernel = {"max": "max_pool", "mean": "average_pool"}[statement.get("kind")]
+    e.line(f"{kernel}({images}, {out}, {workspace})")
+
+
+def _emit_pool_gradient(e: Emitter, statement: Statement) -> None:
+    geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    d, *kept = statement.inputs
+    deltas, count = _images(e, d, geometry.out_shape)
+    d_x, _ = _images(e, statement.out, geometry.in_shape)
+    workspace = _workspace(e, statement, "PoolingWorkspace", count)
+    add = ", accumulate=True" if statement.accumulate else ""
+    if statement.get("kind") == "max":
+        x, _ = _images(e, kept[0], geometry.in_shape)
+        out, _ = _images(e, kept[1], geometry.out_shape)
+        e.line(f"max_pool_gradient({x}, {out}, {deltas}, {d_x}, {workspace}{add})")
+    else:
+        e.line(f"average_pool_gradient({deltas}, {d_x}, {workspace}{add})")
+
+
+register(Operation("pool", _emit_pool, _gradient_pool))
+register(Operation("pool_gradient", _emit_pool_gradient))
