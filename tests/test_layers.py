@@ -220,7 +220,7 @@ REFUSED = [
     (lambda: ng.Conv2D(4, 2, groups=3)(ng.Input(IMAGE)), ng.OptionError,
      "3 groups do not divide 2 channels into 4 filters"),
     (lambda: ng.Conv2D(4, 2)(ng.Input((3, 4))), ng.ShapeError,
-     r"'input' has shape \(3, 4\), expected \(height, width, channels\); ng.Reshape\(\(3, 4, 1\)\)"),
+     r"'input' has shape .*, expected \(height, width, channels\); ng.Reshape\(\(3, 4, 1\)\)"),
     (lambda: ng.Conv2D(4, (2, 2, 2)), ng.OptionError, "kernel_size is .* one or two sizes"),
     (lambda: ng.Conv2D(0, 2), ng.OptionError, "Conv2D: filters must be .* at least 1, got 0"),
     (lambda: ng.Conv2D(2, 2, strides=0), ng.OptionError, "strides must be .* at least 1, got 0"),

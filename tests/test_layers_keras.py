@@ -1,4 +1,4 @@
-"""Every layer against Keras itself, where it is installed: outputs and the order of weights.
+"""Every layer against Keras itself, where it is installed: outputs, gradients, order of weights.
 
 Keras calculates products in float32 even when told otherwise, hence the tolerance.
 """
@@ -11,6 +11,7 @@ from by_edges import outputs_of
 from cases import CASES
 
 import neurograph as ng
+from neurograph.interpret import backward, calc_gradients, forward
 from neurograph.layers.weights import ordered_parameters, top
 
 LIKE_KERAS = {
@@ -83,7 +84,8 @@ def keras_layer(keras, layer):
         options["activation"] = "linear"
     lists = {key: tuple(value) for key, value in options.items() if isinstance(value, list)}
     kind = getattr(keras.layers, layer.config["recipe"])
-    return kind(**{**options, **lists}, name=layer.name)
+    trainable = not getattr(layer.function, "frozen", False)
+    return kind(**{**options, **lists}, name=layer.name, trainable=trainable)
 
 
 def has_keras_twin(case):
@@ -94,18 +96,47 @@ def has_keras_twin(case):
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if has_keras_twin(case)])
-def test_a_network_gives_the_numbers_of_its_keras_twin(keras, name):
-    net = CASES[name].network()
-    x, _ = CASES[name].data(net)
+def test_outputs_gradients_and_moving_statistics_are_those_of_keras(keras, name):
+    case, net = CASES[name], CASES[name].network()
+    x, weights = case.data(net)
+    xs, weights = as_list(x), as_list(weights)
     model = twin(keras, net)
     model.set_weights(net.get_weights())
-    expected = model(x if isinstance(x, list) else [x])
-    expected = expected if isinstance(expected, (list, tuple)) else [expected]
-    for ours, theirs in zip(outputs_of(net, x), expected, strict=True):
+    for ours, theirs in zip(outputs_of(net, x), as_list(model(xs)), strict=True):
         np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5, atol=2e-6)
+    if "noise" not in case.tags:
+        train_twice(net, model, x, weights)
 
 
-@pytest.mark.parametrize("name", ["googlenet_cifar", "resnet50_cifar", "residual"])
+def train_twice(net, model, x, weights):
+    """Compare two training passes; the error is the sum of the outputs times the weights."""
+    torch = pytest.importorskip("torch")
+    for _ in range(2):
+        given = [torch.tensor(each, requires_grad=True) for each in as_list(x)]
+        outputs = as_list(model(given, training=True))
+        model.zero_grad()
+        sum((y * torch.tensor(w)).sum() for y, w in zip(outputs, weights, strict=True)).backward()
+        forward(net, x, training=True)
+        backward(net, weights)
+        calc_gradients(net)
+        for layer in net.layers:
+            if hasattr(layer.function, "update_moving"):
+                layer.function.update_moving(layer.net)
+    for port, tensor in zip(net.inputs, given, strict=True):
+        np.testing.assert_allclose(-port.layer.delta, tensor.grad.numpy(), rtol=1e-4, atol=2e-5)
+    for parameter, variable in zip(ordered_parameters(net).values(), model.weights, strict=True):
+        value = variable.value.detach().numpy()
+        np.testing.assert_allclose(parameter.value, value, rtol=1e-5, atol=2e-6)
+        if parameter.trainable:
+            gradient = variable.value.grad.numpy()
+            np.testing.assert_allclose(parameter.gradient, gradient, rtol=1e-4, atol=2e-5)
+
+
+def as_list(values):
+    return list(values) if isinstance(values, (list, tuple)) else [values]
+
+
+@pytest.mark.parametrize("name", ["googlenet_cifar", "resnet18_cifar", "residual"])
 def test_weights_come_in_the_order_of_keras(keras, name):
     if name == "residual":
         net = CASES[name].build()
