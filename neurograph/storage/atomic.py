@@ -61,12 +61,13 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     >>> folder.cleanup()
     """
     target = _target(path)
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
+    temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target)
         mode = _mode(target)
-        with os.fdopen(_create(temporary), "wb") as file:
+        handle, temporary = _create(target)
+        with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -78,7 +79,8 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
             os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):  # the first error is the one to report
-            temporary.unlink(missing_ok=True)
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, StorageError):
             raise _explained(target, error) from error
         raise
@@ -111,15 +113,16 @@ def _mode(target: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _create(temporary: Path) -> int:
+def _create(target: Path) -> tuple[int, Path]:
     """Make the temporary file and lock it, so that no other process takes it for a leftover."""
     while True:
+        temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
         handle = os.open(temporary, _FLAGS, 0o666)
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
-            return handle
+            return handle, temporary
         os.close(handle)  # another process removed it before it was locked
 
 
