@@ -27,6 +27,7 @@ def forward(
     initial: Mapping[Any, ArrayLike] | None = None,
     mask: ArrayLike | None = None,
     inject: Mapping[Node, Any] | None = None,
+    stepwise: bool = False,
     dtype: Any = np.float64,
 ) -> list[Array]:
     """Calculate every node of a network, one after the other.
@@ -51,6 +52,9 @@ def forward(
         time repeat their output of the step before. Layers with a mask of their own go by that.
     inject : mapping, optional
         What to add to the net input of single nodes: numbers or (leading axes).
+    stepwise : bool
+        Go step by step where all steps of time could be taken at once too. Weights may then be
+        arrays (leading axes but time): many networks that differ in some weights, in one run.
     dtype : dtype
         Complex for differentiation by complex steps.
 
@@ -76,6 +80,7 @@ def forward(
     walk = Walk.of(network)
     given = feed(network, inputs)
     walk.batch, walk.training, walk.seen = given.batch, training, None
+    walk.stepwise = stepwise
     _start(walk, given, dtype)
     walk.set_initial(by_part(network, "initial state", initial))
     walk.set_masks(mask)
@@ -158,7 +163,7 @@ def _go(walk: Walk, pace: Pace, injected: Mapping[int, Any]) -> None:
                 _set_initial(walk, unit)
     if not pace.direction:
         for unit in pace.ranks[0]:
-            _calculate(walk, unit, injected)
+            _calculate(walk, unit, injected, None)
         return
     clock = pace.ranks[0][0].clock
     assert clock is not None
@@ -166,19 +171,20 @@ def _go(walk: Walk, pace: Pace, injected: Mapping[int, Any]) -> None:
         clock.at(step)
         for rank in pace.ranks:
             for unit in rank:
-                _calculate(walk, unit, injected)
+                _calculate(walk, unit, injected, step)
                 if unit.mask is not None:
                     _hold(unit, step, step - pace.direction)
     clock.at(None)
 
 
-def _calculate(walk: Walk, unit: Unit, injected: Mapping[int, Any]) -> None:
+def _calculate(walk: Walk, unit: Unit, injected: Mapping[int, Any], step: int | None) -> None:
     if unit.role != "units":
         return
     for node in unit.nodes:
         node.calc_output()
         if injected and id(node) in injected:
-            node.net = node.net + injected[id(node)]
+            more = injected[id(node)]
+            node.net = node.net + (more if step is None or np.ndim(more) == 0 else more[..., step])
             node.output = node.activation.function(node.net)
     if unit.function is not None:
         layer = unit.layer

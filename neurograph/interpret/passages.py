@@ -105,6 +105,11 @@ def passage_of(connection: Connection) -> Passage | None:
         late = connection.delay or connection.downstream_node.aggregation != "sum"
         return LATE if late else None
     if not up.sequence and not down.sequence:
+        if connection.delay:
+            raise GraphError(
+                f"{connection.label}: neither end has a time axis, so the delay means nothing; "
+                f"make both sequences"
+            )
         return None
     at_one_step = connection.step is not None
     if down.sequence:

@@ -48,9 +48,7 @@ def train_one_sample(network: Network, label: Any, sample: Any, rate: float) -> 
     return error
 
 
-def train(
-    network: Network, labels: Any, data_set: Any, rate: float, iteration: int
-) -> list[float]:
+def train(network: Network, labels: Any, data_set: Any, rate: float, iteration: int) -> list[float]:
     """Train sample by sample; return the mean error of every round, each sample's before its step."""
     check_training(network, labels, data_set, rate, iteration)
     history = []

@@ -1,7 +1,7 @@
 """Walk: a network made ready to be run node by node, and the order in which that goes.
 
 Nodes on no cycle take all steps of time at once; those of a cycle through time, and masked ones, go
-step by step.
+step by step; in a stepwise run all do.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class Walk:
         self.parameters = list(used.values())
         self.batch: tuple[int, ...] = ()
         self.training = False
+        self.stepwise = False
         self.seen: Any = None  # the inputs whose values the nodes hold
 
     @classmethod
@@ -154,7 +155,7 @@ class Walk:
             yield Pace([self._units(rank) for rank in stage.ranks], stage.direction)
             return
         units = self._units(stage.units)
-        yield Pace([[unit for unit in units if unit.mask is None]], 0)
-        for unit in units:
-            if unit.mask is not None:
-                yield Pace([[unit]], 1)
+        slow = [unit for unit in units if unit.mask is not None or (unit.clock and self.stepwise)]
+        yield Pace([[unit for unit in units if unit not in slow]] if slow else [units], 0)
+        for unit in slow:
+            yield Pace([[unit]], 1)

@@ -1,0 +1,1 @@
+"""Checks: gradients against finite differences, the compiled network against the nodes."""
