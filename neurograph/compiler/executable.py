@@ -6,8 +6,10 @@ Programs are made when first needed, plans for every batch size that occurs. A c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.graph.network import Network
+from neurograph.graph.spatial import WindowConnections
+from neurograph.kernels.team import Team
 from neurograph.parameter import Array
 
 
@@ -50,6 +54,9 @@ class Executable:
         The passes to run, None for all.
     generator : numpy.random.Generator
         For dropout and other noise.
+    threads : int or None
+        How many threads share a batch where the kernels divide it (convolution, pooling); None: as
+        many as there are processors, if the network has convolutions.
     """
 
     def __init__(
@@ -61,8 +68,10 @@ class Executable:
         loss_weights: Sequence[float],
         passes: Sequence[str] | None,
         generator: np.random.Generator,
+        threads: int | None = None,
     ) -> None:
         self.network = network
+        self.team = Team(threads or _threads_for(network))
         self.generator = generator
         self._options = Options(
             dtype=dtype,
@@ -126,6 +135,7 @@ class Executable:
                 reuse="reuse_memory" in on and not mode.keep,
                 in_place="in_place" in on and not mode.keep,
                 title=self._title(mode, sizes),
+                team=self.team,
             )
             self._plans[mode, sizes] = found
         return found
@@ -173,14 +183,42 @@ class Executable:
             place = plan.arrays[name]
             place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
         if mode.training:
-            for name, sampler in plan.noise:
-                sampler(plan.arrays[name], self.generator)
+            self.draw_noise(plan)
+
+    def draw_noise(self, plan: Plan) -> None:
+        """Draw the noise of a training step: dropout."""
+        for name, sampler in plan.noise:
+            sampler(plan.arrays[name], self.generator)
 
     def feed_targets(self, mode: Mode, plan: Plan, targets: Sequence[Array]) -> None:
         """Copy the targets of a batch (then the sample weights) into the arrays of a plan."""
         for name, array in zip(self.built(mode).targets, targets, strict=True):
             place = plan.arrays[name]
             place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+
+    def as_rows(
+        self, mode: Mode, names: Sequence[str], arrays: Sequence[Array]
+    ) -> list[tuple[str, Array]]:
+        """Return the samples of a data set as ``row_feeder`` takes them: cast, time in front.
+
+        ``names`` are inputs or targets of ``built(mode)``; arrays that fit already are not copied.
+        """
+        known = self.built(mode).program.arrays
+        found = []
+        for name, array in zip(names, arrays, strict=True):
+            moved = array.swapaxes(0, 1) if known[name].lead == 2 else array
+            found.append((name, np.ascontiguousarray(moved, known[name].dtype)))
+        return found
+
+    def row_feeder(self, plan: Plan, rows: Sequence[tuple[str, Array]]) -> Callable[[Array], None]:
+        """Return a function that gathers samples, by number, straight into a plan's arrays."""
+        moves = [(array.take, plan.lead[name] - 1, plan.arrays[name]) for name, array in rows]
+
+        def feed(index: Array) -> None:
+            for take, axis, place in moves:
+                take(index, axis, place, "clip")
+
+        return feed
 
     def outputs(self, plan: Plan) -> list[Array]:
         """Return the outputs of the last run of a plan: views, (batch, [time,] nodes)."""
@@ -222,6 +260,14 @@ class Executable:
             stores[kind][start:stop] = -values if kind == "delta" else values
         for what, store in stores.items():
             setattr(group, f"_{what}", store[row])
+
+
+def _threads_for(network: Network) -> int:
+    """Return one thread for each processor, for networks whose kernels divide the batch."""
+    divides = any(isinstance(bundle, WindowConnections) for bundle in network.bundles)
+    if not divides or find_spec("threadpoolctl") is None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _nodes_in_front(rows: Array) -> Array:

@@ -74,7 +74,6 @@ class Model:
         self.metrics: list[Metric] = [get_metric(each) for each in metrics]
         self.generator = np.random.default_rng(seed)
         self.history: History | None = None
-        self.threads = threads
         self.loss_weights = tuple(float(each) for each in loss_weights)
         self.executable = Executable(
             network,
@@ -83,6 +82,7 @@ class Model:
             loss_weights=self.loss_weights,
             passes=passes,
             generator=self.generator,
+            threads=threads,
         )
         self._start_update(Update(self.executable.arena, self.optimizer))
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from neurograph.compiler.emit import Emitter
 
 
+NARROW = 64  # rows of fewer channels are joined before a bias is added: NumPy likes long rows
+
+
 # fill: every element becomes a number
 
 
@@ -156,6 +159,11 @@ def _emit_bias(e: Emitter, statement: Statement) -> None:
     size = e.shape(b)[0]
     if e.nodes_first(statement.out):
         out, operand = e.name(statement.out), f"{e.name(b)}[:, None]"
+    elif e.ndim(statement.out) > 2 and size <= NARROW and e.is_contiguous(statement.out):
+        width = e.shape(statement.out)[-2]
+        row = e.scratch((width, size))
+        e.line(f"{row}[...] = {e.name(b)}")
+        out, operand = e.rows(statement.out, width * size), f"{row}.reshape(-1)"
     elif e.shape(statement.out)[-1] == size:
         out, operand = e.name(statement.out), e.name(b)
     else:
