@@ -94,3 +94,55 @@ def test_an_unknown_name_is_told_the_nearest():
         zoo.vgg17()
     assert zoo.vgg16_cifar(classes=3).outputs[0].shape == (3,)
     assert set(zoo.NAMES) <= set(dir(zoo))
+
+
+def resnet18_in_pytorch(torch, net, x):
+    """Return what torchvision's definition gives, from the weights of our network."""
+    f = torch.nn.functional
+    weights = {name: torch.tensor(each.value) for name, each in net.parameters.items()}
+    kernels = iter([each for name, each in weights.items() if name.startswith("conv2d")])
+    norms = iter(
+        [
+            [weights[f"{layer.name}/{k}"] for k in layer.parameters]
+            for layer in net.layers
+            if layer.kind == "batch_normalization"
+        ]
+    )
+
+    def conv(x, stride):
+        kernel = next(kernels).permute(3, 2, 0, 1)
+        gamma, beta, mean, variance = next(norms)
+        x = f.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+        return f.batch_norm(x, mean, variance, gamma, beta, eps=1e-5)
+
+    x = torch.relu(conv(torch.tensor(x).permute(0, 3, 1, 2), 2))
+    x = f.max_pool2d(x, 3, 2, 1)
+    for stage in range(4):
+        for block in range(2):
+            stride = 2 if stage and not block else 1
+            y = conv(torch.relu(conv(x, stride)), 1)
+            x = torch.relu(y + (conv(x, stride) if stride > 1 else x))
+    x = x.mean(dim=(2, 3)) @ weights["dense/kernel"] + weights["dense/bias"]
+    return torch.softmax(x, dim=-1).numpy()
+
+
+def test_resnet18_gives_the_numbers_of_its_definition_in_pytorch():
+    torch = pytest.importorskip("torch")
+    net = zoo.resnet18(input_shape=(45, 38, 3), classes=5, seed=0)
+    generator = np.random.default_rng(0)
+    for name, parameter in net.parameters.items():
+        if "batch_normalization" in name:
+            parameter.value = generator.uniform(0.5, 1.5, parameter.shape)
+    x = generator.normal(size=(2, 45, 38, 3))
+    ours = net.compile(dtype="float64", loss="categorical_crossentropy").predict(x)
+    np.testing.assert_allclose(ours, resnet18_in_pytorch(torch, net, x), rtol=1e-9)
+
+
+def test_the_poolings_of_googlenet_round_up_as_its_definition_does():
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(1, 28, 28, 1))
+    for window in (3, 2):
+        net = ng.Network([ng.Input((28, 28, 1)), ng.MaxPooling2D(window, 2, padding="same")])
+        image = torch.tensor(x).permute(0, 3, 1, 2)
+        expected = torch.nn.functional.max_pool2d(image, window, 2, ceil_mode=True)
+        assert (outputs_of(net, x)[0] == expected.permute(0, 2, 3, 1).numpy()).all()

@@ -7,9 +7,8 @@ bundles of connections and parameters. Called again it makes new nodes that shar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from itertools import count
 from typing import Any
 
 from neurograph.errors import GraphError, OptionError, ShapeError
@@ -52,7 +51,7 @@ class Recipe:
     name: str = field(default="", kw_only=True)
     trainable: bool = field(default=True, kw_only=True)
     _shared: dict[str, Parameter] = field(default_factory=dict, init=False, repr=False)
-    _calls: Iterator[int] = field(default_factory=count, init=False, repr=False)
+    _names: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -106,8 +105,8 @@ class Recipe:
         """Make the layer of this call; it is a sequence if a source is one, unless told."""
         if sequence is None:
             sequence = any(source.sequence for source in sources)
-        call = next(self._calls)
-        name = f"{self.name}_{call}" if self.name and call else self.name
+        name = f"{self.name}_{len(self._names)}" if self.name and self._names else self.name
+        self._names.append(name)
         made = Layer(
             shape,
             kind=self.kind,
