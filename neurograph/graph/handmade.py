@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,6 +112,8 @@ class HandMade(Connections):
         delays = np.fromiter((each.delay for each in found), dtype=np.int64, count=count)
         order = np.lexsort((delays, ups, downs))
         connections = [found[k] for k in order.tolist()]
+        for node, own in groupby(connections, key=attrgetter("downstream_node")):
+            node._upstream[:] = own  # so that "the first" connection is the same for everybody
         owners, parameters = self._settle_weights(connections)
         addresses = np.fromiter((each._index for each in connections), dtype=np.int64, count=count)
         self._connections = connections
