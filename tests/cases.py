@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 import neurograph as ng
-from neurograph.functions import ACTIVATIONS
+from neurograph.functions import _SHIPPED, ACTIVATIONS
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.temporal import FoldConnections, StepConnections
 
-SHIPPED = tuple(ACTIVATIONS)
+SHIPPED = [name for name in ACTIVATIONS if name in _SHIPPED]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,6 @@ class Case:
         Time steps for inputs of any length.
     vocabulary : int
         If not 0, inputs are whole numbers below it.
-    smooth : bool
-        Whether outputs are differentiable wherever random data may fall.
     tags : set of str
         Kinds of case, to choose by: "handmade", "sequence", "cycle", "noise", "network".
     """
@@ -49,7 +47,6 @@ class Case:
     loss: str = "mse"
     steps: int = 5
     vocabulary: int = 0
-    smooth: bool = True
     tags: frozenset[str] = field(default_factory=frozenset)
 
     def network(self, seed: int = 1) -> Network:
@@ -140,7 +137,6 @@ for _name in SHIPPED:
         (3,),
         lambda: ng.Dense(4),
         lambda name=_name: ng.Activation(name),
-        smooth=_name != "reciprocal",
     )
 
 # convolution ----------------------------------------------------------------------------------
