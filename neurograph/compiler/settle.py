@@ -49,6 +49,12 @@ def _settle(program: Program, steps: Sequence[Step]) -> tuple[list[Step], list[S
         return True
 
     for step in steps:
+        if isinstance(step, Loop):
+            for statement in step.body:
+                if statement.out.offset:  # what one step adds to another must not be set later on
+                    base = program.base(statement.out.name)
+                    partial.add(base)
+                    regions.setdefault(base, []).append(whole_of(program.arrays[base]))
         for statement in step.body if isinstance(step, Loop) else (step,):
             order.append((statement, first(statement)))
     for base, known in regions.items():
