@@ -223,6 +223,27 @@ def test_a_smaller_last_batch_and_a_slice_of_channels():
         assert not wide[..., 8:].any()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_slices_of_channels(name):
+    geometry, batch = CASES[name]
+    if geometry.kernel == geometry.in_shape[:2]:
+        return
+    data = arrays(geometry, batch)
+    x, d_out = (np.concatenate([each, each[..., :2]], axis=3)[..., 2:] for each in data[::2])
+    kernel = data[1]
+    plain = run(geometry, x.copy(), kernel, d_out.copy())
+    workspace = ConvolutionWorkspace(geometry, batch, "float64")
+    out, d_x = np.zeros(d_out.base.shape), np.zeros(x.base.shape)
+    d_kernel = np.empty_like(kernel)
+    convolve(x, kernel, out[..., 1:-1], workspace)
+    convolve_weight_gradient(x, d_out, d_kernel, workspace)
+    convolve_input_gradient(d_out, kernel, d_x[..., 1:-1], workspace)
+    for found, right in zip((out[..., 1:-1], d_kernel, d_x[..., 1:-1]), plain, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-12)
+    assert not out[..., [0, -1]].any()
+    assert not d_x[..., [0, -1]].any()
+
+
 def test_workspaces_share_scratch_memory_that_grows():
     team = Team(1)
     small, large = CASES["same 3x3"][0], WIDE["5x5"]
@@ -327,7 +348,9 @@ def test_wrong_arrays_are_refused_in_a_sentence():
         convolve(x, kernel, d_out[:2], workspace)
     with pytest.raises(ShapeError, match=r"the kernel is float64 .*, not contiguous"):
         convolve(x, np.asfortranarray(kernel), d_out, workspace)
-    with pytest.raises(ShapeError, match="3 images at most"):
+    with pytest.raises(ShapeError, match="d_x is not contiguous"):
+        convolve_input_gradient(d_out, kernel, x[:, ::-1], workspace)
+    with pytest.raises(ShapeError, match="1 to 3 samples"):
         convolve(np.concatenate([x, x]), kernel, np.concatenate([d_out, d_out]), workspace)
     with pytest.raises(OptionError, match=r"'depthwise' for the outputs .* possible are columns"):
         ConvolutionWorkspace(geometry, 3, "float64", forward="depthwise")

@@ -94,7 +94,8 @@ def input_costs(geometry: Geometry2D, batch: int, threads: int = 1) -> dict[str,
     costs = {"scatter": added + numbers * _product(geometry.filters // geometry.groups)}
     turned = turned_geometry(geometry)
     if turned is not None:
-        costs["columns"] = _columns(turned, part)
+        kernel = prod(geometry.kernel_shape)
+        costs["columns"] = _columns(turned, part) + kernel * TRANSFORM / threads
         costs |= _winograd(turned, part, 2 * TRANSFORM / threads)
     if geometry.groups == geometry.in_shape[2] == geometry.filters:
         costs["depthwise"] = 0.0

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurograph.errors import OptionError, ShapeError
+from neurograph.kernels.checks import check_batches
 from neurograph.kernels.choice import (
     forward_costs,
     input_costs,
@@ -126,12 +127,14 @@ class ConvolutionWorkspace:
 def convolve(x: Array, kernel: Array, out: Array, workspace: ConvolutionWorkspace) -> None:
     """Compute the outputs of a convolution, without bias.
 
+    Arrays of images may be slices of the channels of larger arrays, here and in the gradients.
+
     Parameters
     ----------
     x : (batch, height, width, channels)
     kernel : (rows, columns, channels / groups, filters)
     out : (batch, out height, out width, filters)
-        Overwritten. It may be a slice of the channels of a larger array.
+        Overwritten.
     workspace : ConvolutionWorkspace
 
     Raises
@@ -139,9 +142,7 @@ def convolve(x: Array, kernel: Array, out: Array, workspace: ConvolutionWorkspac
     ShapeError
         If a shape or dtype is not that of the workspace.
     """
-    geometry = workspace.geometry
-    _check("convolve", workspace, x=(x, geometry.in_shape), out=(out, geometry.out_shape))
-    _check_kernel("convolve", workspace, kernel)
+    _check("convolve", workspace, kernel, x=x, out=out)
     prepared = _prepare(workspace, workspace.forward_operators[0], kernel, turned=False)
     operators = workspace.forward_operators
     workspace.team.run(_run_part, workspace.team, operators, x, prepared, out, False)
@@ -172,10 +173,7 @@ def convolve_input_gradient(
     ShapeError
         If a shape or dtype is not that of the workspace.
     """
-    geometry = workspace.geometry
-    name = "convolve_input_gradient"
-    _check(name, workspace, d_out=(d_out, geometry.out_shape), d_x=(d_x, geometry.in_shape))
-    _check_kernel(name, workspace, kernel)
+    _check("convolve_input_gradient", workspace, kernel, d_out=d_out, d_x=d_x)
     operators = workspace.input_operators
     prepared = _prepare(workspace, operators[0], kernel, workspace.turns)
     workspace.team.run(_run_part, workspace.team, operators, d_out, prepared, d_x, accumulate)
@@ -207,9 +205,7 @@ def convolve_weight_gradient(
         If a shape or dtype is not that of the workspace.
     """
     geometry, team = workspace.geometry, workspace.team
-    name = "convolve_weight_gradient"
-    _check(name, workspace, x=(x, geometry.in_shape), d_out=(d_out, geometry.out_shape))
-    _check_kernel(name, workspace, d_kernel)
+    _check("convolve_weight_gradient", workspace, d_kernel, x=x, d_out=d_out)
     operators = workspace.weight_operators
     target = d_kernel
     if accumulate:
@@ -362,28 +358,17 @@ def _input_operator(method: str, geometry: Geometry2D, dtype: npt.DTypeLike, bat
     return _forward_operator(method, geometry, dtype, batch)
 
 
-def _check(name: str, workspace: ConvolutionWorkspace, **arrays: tuple[Array, Any]) -> None:
-    """See that arrays are batches of the workspace's shapes and dtype."""
-    batch = len(next(iter(arrays.values()))[0])
-    for key, (array, shape) in arrays.items():
-        if (
-            array.shape != (batch, *shape)
-            or array.dtype != workspace.dtype
-            or batch > workspace.batch
-        ):
-            raise ShapeError(
-                f"{name}: {key} is {array.dtype} {array.shape}, but the workspace is for "
-                f"{workspace.dtype} ({workspace.batch} images at most, {', '.join(map(str, shape))})"
-            )
-
-
-def _check_kernel(name: str, workspace: ConvolutionWorkspace, kernel: Array) -> None:
-    """See that a kernel is contiguous, of the workspace's shape and dtype."""
-    shape = workspace.geometry.kernel_shape
+def _check(name: str, workspace: ConvolutionWorkspace, kernel: Array, **arrays: Array) -> None:
+    """See that a kernel and batches, outputs by name, or inputs, are what the workspace is for."""
+    geometry, dtype = workspace.geometry, workspace.dtype
+    shapes = {True: geometry.out_shape, False: geometry.in_shape}
+    given = {key: (each, shapes[key.endswith("out")]) for key, each in arrays.items()}
+    whole = workspace.forward == "product" and geometry.kernel != (1, 1)
+    check_batches(name, workspace.batch, dtype, given, contiguous=whole)
     contiguous = kernel.flags.c_contiguous
-    if kernel.shape != shape or kernel.dtype != workspace.dtype or not contiguous:
+    if kernel.shape != geometry.kernel_shape or kernel.dtype != dtype or not contiguous:
         raise ShapeError(
             f"{name}: the kernel is {kernel.dtype} {kernel.shape}"
             f"{'' if contiguous else ', not contiguous'}; it must be a contiguous "
-            f"{workspace.dtype} array of shape {shape}"
+            f"{dtype} array of shape {geometry.kernel_shape}"
         )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurograph.errors import ShapeError
+from neurograph.kernels.checks import check_batches
 from neurograph.kernels.frame import Frame
 from neurograph.kernels.geometry import Geometry2D
 from neurograph.kernels.team import Blocks, Team, block_size, carve, nbytes_of, share
@@ -67,6 +67,12 @@ class PoolingWorkspace:
         self.columns_share = np.repeat(1 / column_counts, channels).astype(dtype)
         for scratch in self.team.scratch:
             scratch.reserve(_PoolingBlock(geometry, *size).nbytes(self.dtype))
+
+    def check(self, name: str, **arrays: Array) -> None:
+        """See that arrays are contiguous batches of the workspace: outputs by name, or inputs."""
+        shapes = {True: self.geometry.out_shape, False: self.geometry.in_shape}
+        given = {key: (each, shapes[key.endswith("out")]) for key, each in arrays.items()}
+        check_batches(name, self.batch, self.dtype, given)
 
     def part(self, member: int, *arrays: Array) -> list[Array]:
         """Return one member's images of some arrays."""
@@ -157,7 +163,7 @@ def max_pool(x: Array, out: Array, workspace: PoolingWorkspace) -> None:
     ShapeError
         If a shape or dtype is not that of the workspace.
     """
-    _check("max_pool", workspace, x=x, out=out)
+    workspace.check("max_pool", x=x, out=out)
     workspace.team.run(_max_part, x, out, workspace)
 
 
@@ -186,7 +192,7 @@ def max_pool_gradient(
     ShapeError
         If a shape or dtype is not that of the workspace.
     """
-    _check("max_pool_gradient", workspace, x=x, d_x=d_x, out=out, d_out=d_out)
+    workspace.check("max_pool_gradient", x=x, d_x=d_x, out=out, d_out=d_out)
     workspace.team.run(_max_gradient_part, x, out, d_out, d_x, workspace, accumulate)
 
 
@@ -205,7 +211,7 @@ def average_pool(x: Array, out: Array, workspace: PoolingWorkspace) -> None:
     ShapeError
         If a shape or dtype is not that of the workspace.
     """
-    _check("average_pool", workspace, x=x, out=out)
+    workspace.check("average_pool", x=x, out=out)
     workspace.team.run(_average_part, x, out, workspace)
 
 
@@ -228,7 +234,7 @@ def average_pool_gradient(
     ShapeError
         If a shape or dtype is not that of the workspace.
     """
-    _check("average_pool_gradient", workspace, d_x=d_x, d_out=d_out)
+    workspace.check("average_pool_gradient", d_x=d_x, d_out=d_out)
     workspace.team.run(_average_gradient_part, d_out, d_x, workspace, accumulate)
 
 
@@ -338,18 +344,3 @@ def _average_gradient_part(
             np.add(d_column, block.d_best, out=d_column)
         begin = row * workspace.geometry.strides[0]
         block.gradient.store(d_x[these], begin, workspace.split or accumulate)
-
-
-def _check(name: str, workspace: PoolingWorkspace, **arrays: Array) -> None:
-    """See that arrays are contiguous batches of the workspace's shapes and dtype."""
-    batch = len(next(iter(arrays.values())))
-    most, dtype, geometry = workspace.batch, workspace.dtype, workspace.geometry
-    for key, array in arrays.items():
-        shape = (batch, *(geometry.out_shape if key.endswith("out") else geometry.in_shape))
-        if array.shape != shape or array.dtype != dtype or batch > most:
-            raise ShapeError(
-                f"{name}: {key} is {array.dtype} {array.shape}, but the workspace is for "
-                f"{dtype} (batch, {', '.join(map(str, shape[1:]))}), {most} images at most"
-            )
-        if not array.flags.c_contiguous:
-            raise ShapeError(f"{name}: {key} is not contiguous; pass a contiguous array")

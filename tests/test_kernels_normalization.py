@@ -1,0 +1,251 @@
+"""Normalisation kernels against their formulas, against PyTorch, and against bad numbers."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from neurograph.errors import ShapeError
+from neurograph.kernels.layer_normalization import (
+    LayerNormWorkspace,
+    layer_norm,
+    layer_norm_gradient,
+)
+from neurograph.kernels.normalization import (
+    BatchNormWorkspace,
+    batch_norm,
+    batch_norm_gradient,
+    batch_norm_inference,
+    fold_batch_norm,
+)
+from neurograph.kernels.team import Team
+
+# name: shape of a sample, batch
+CASES = {
+    "image": ((6, 4, 5), 3),
+    "image of odd sides": ((7, 5, 3), 5),
+    "vector": ((7,), 9),
+    "sequence": ((11, 4), 2),
+    "one channel": ((8, 8, 1), 3),
+    "many channels": ((2, 3, 1500), 2),
+    "batch of 1": ((5, 7, 6), 1),
+    "two samples": ((3,), 2),
+}
+
+
+def arrays(shape, batch, dtype="float64"):
+    rng = np.random.default_rng(2)
+    x = 3 + 2 * rng.standard_normal((batch, *shape))
+    d_out = rng.standard_normal(x.shape)
+    gamma, beta = rng.standard_normal((2, shape[-1]))
+    return [each.astype(dtype) for each in (x, gamma, beta, d_out)]
+
+
+def run(x, gamma, beta, d_out, relu=False, accumulate=False, team=None, batch=None):
+    """Two training steps; the second finds used scratch memory and moved statistics."""
+    workspace = BatchNormWorkspace(x.shape[1:], batch or len(x), x.dtype, team)
+    channels = x.shape[-1]
+    moving = np.zeros(channels, x.dtype), np.ones(channels, x.dtype)
+    for _ in range(2):
+        out, d_x = np.empty_like(x), np.ones_like(x)
+        d_gamma, d_beta = np.ones((2, channels), x.dtype)
+        batch_norm(x, gamma, beta, *moving, out, workspace, relu)
+        deltas, cut = d_out.copy(), out if relu else None
+        batch_norm_gradient(x, gamma, cut, deltas, d_gamma, d_beta, d_x, workspace, accumulate)
+    return out, d_gamma, d_beta, d_x, *moving
+
+
+def peer(x, gamma, beta, d_out, relu=False):
+    torch = pytest.importorskip("torch")
+    channels = x.shape[-1]
+    inputs, scale, shift = (torch.tensor(each, requires_grad=True) for each in (x, gamma, beta))
+    out = torch.nn.functional.batch_norm(
+        inputs.reshape(-1, channels), None, None, scale, shift, training=True, eps=1e-3
+    )
+    if relu:
+        out = torch.relu(out)
+    out = out.reshape(x.shape)
+    out.backward(torch.tensor(d_out))
+    gradients = scale.grad.numpy(), shift.grad.numpy(), inputs.grad.numpy()
+    axes = tuple(range(x.ndim - 1))
+    keep = 0.99**2
+    mean, variance = (1 - keep) * x.mean(axes), keep + (1 - keep) * x.var(axes)
+    return out.detach().numpy(), *gradients, mean, variance
+
+
+@pytest.mark.parametrize("relu", [False, True], ids=["linear", "relu"])
+@pytest.mark.parametrize("name", CASES)
+def test_batch_norm_is_that_of_pytorch_with_the_statistics_of_keras(name, relu):
+    data = arrays(*CASES[name])
+    for found, right in zip(run(*data, relu), peer(*data, relu), strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["image", "vector"])
+def test_batch_norm_adds_gradients_when_asked(name):
+    data = arrays(*CASES[name])
+    plain, added = run(*data), run(*data, accumulate=True)
+    for found, right in zip(added[1:4], plain[1:4], strict=True):
+        np.testing.assert_allclose(found, 1 + right, rtol=0, atol=1e-12)
+
+
+def test_batch_norm_without_scale_and_shift():
+    x, _, _, d_out = arrays(*CASES["image"])
+    ones, zeros = np.ones(5), np.zeros(5)
+    for found, right in zip(run(x, None, None, d_out), run(x, ones, zeros, d_out), strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-14)
+
+
+def test_batch_norm_in_place_and_without_some_gradients():
+    x, gamma, beta, d_out = arrays(*CASES["image"])
+    right = run(x, gamma, beta, d_out)
+    workspace = BatchNormWorkspace(x.shape[1:], 3, "float64")
+    moving = np.zeros(5), np.ones(5)
+    out = x.copy()
+    batch_norm(out, gamma, beta, *moving, out, workspace)
+    np.testing.assert_array_equal(out, right[0])
+    d_beta = np.empty(5)
+    batch_norm_gradient(x, gamma, None, d_out, None, d_beta, None, workspace)
+    np.testing.assert_array_equal(d_beta, right[2])
+    batch_norm_gradient(x, gamma, None, d_out, None, None, d_out, workspace)
+    np.testing.assert_array_equal(d_out, right[3])
+
+
+def test_a_smaller_last_batch():
+    x, gamma, beta, d_out = arrays(*CASES["image of odd sides"])
+    small = x[:2], gamma, beta, d_out[:2]
+    for found, right in zip(run(*small, batch=5), run(*small), strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["image", "vector", "batch of 1", "two samples"])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_more_than_rounding_and_repeat_bit_for_bit(name, threads):
+    pytest.importorskip("threadpoolctl")
+    data, team = arrays(*CASES[name]), Team(threads)
+    alone, together = run(*data, relu=True), run(*data, relu=True, team=team)
+    again = run(*data, relu=True, team=team)
+    for found, right, repeated in zip(together, alone, again, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(found, repeated)
+
+
+@pytest.mark.parametrize("team", [1, 2])
+def test_statistics_lose_no_digits_far_from_zero(team):
+    """Single precision: a thousand deviations from zero, and not the same at the batch's ends."""
+    if team > 1:
+        pytest.importorskip("threadpoolctl")
+    rng = np.random.default_rng(3)
+    x = (1000 + rng.standard_normal((64, 32, 32, 8))).astype("float32")
+    x[40:] += 5
+    workspace = BatchNormWorkspace((32, 32, 8), 64, "float32", Team(team))
+    moving = np.zeros(8, "float32"), np.zeros(8, "float32")
+    batch_norm(x, None, None, *moving, np.empty_like(x), workspace)
+    double = x.astype(float)
+    mean, variance = double.mean((0, 1, 2)), double.var((0, 1, 2))
+    np.testing.assert_allclose(workspace.mean, mean, rtol=1e-7)
+    np.testing.assert_allclose(workspace.inverse, 1 / np.sqrt(variance + 1e-3), rtol=1e-5)
+
+
+def test_inference_and_folding_agree():
+    x, gamma, beta, _ = arrays((4, 3, 6), 5)
+    rng = np.random.default_rng(4)
+    kernel, bias = rng.standard_normal((6, 7)), rng.standard_normal(7)
+    gamma, beta, mean = rng.standard_normal((3, 7))
+    variance = rng.uniform(0.5, 2, 7)
+    right = np.maximum(gamma * (x @ kernel + bias - mean) / np.sqrt(variance + 1e-3) + beta, 0)
+    workspace = BatchNormWorkspace((4, 3, 7), 5, "float64")
+    out = x @ kernel + bias
+    batch_norm_inference(out, gamma, beta, mean, variance, out, workspace, relu=True)
+    np.testing.assert_allclose(out, right, rtol=0, atol=1e-12)
+    kernel, bias = fold_batch_norm(kernel, bias, gamma, beta, mean, variance)
+    np.testing.assert_allclose(np.maximum(x @ kernel + bias, 0), right, rtol=0, atol=1e-12)
+
+
+def run_layer(x, gamma, beta, d_out, accumulate=False, team=None):
+    workspace = LayerNormWorkspace(x.shape[1:], len(x), x.dtype, team)
+    for _ in range(2):
+        out, d_x = np.empty_like(x), np.ones_like(x)
+        d_gamma, d_beta = np.ones((2, x.shape[-1]), x.dtype)
+        layer_norm(x, gamma, beta, out, workspace)
+        layer_norm_gradient(gamma, d_out, d_gamma, d_beta, d_x, workspace, accumulate)
+    return out, d_gamma, d_beta, d_x
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer_norm_is_that_of_pytorch(name):
+    torch = pytest.importorskip("torch")
+    x, gamma, beta, d_out = arrays(*CASES[name])
+    inputs, scale, shift = (torch.tensor(each, requires_grad=True) for each in (x, gamma, beta))
+    out = torch.nn.functional.layer_norm(inputs, x.shape[-1:], scale, shift, eps=1e-3)
+    out.backward(torch.tensor(d_out))
+    right = out.detach().numpy(), scale.grad.numpy(), shift.grad.numpy(), inputs.grad.numpy()
+    for found, expected in zip(run_layer(x, gamma, beta, d_out), right, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["image", "vector", "two samples"])
+def test_layer_norm_adds_gradients_and_shares_lines_among_threads(name):
+    pytest.importorskip("threadpoolctl")
+    data = arrays(*CASES[name])
+    plain = run_layer(*data)
+    added, together = run_layer(*data, accumulate=True), run_layer(*data, team=Team(2))
+    for found, right in zip(added[1:], plain[1:], strict=True):
+        np.testing.assert_allclose(found, 1 + right, rtol=0, atol=1e-12)
+    for found, right in zip(together, plain, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-12)
+
+
+def test_layer_norm_without_scale_and_shift():
+    x, _, _, d_out = arrays(*CASES["sequence"])
+    ones, zeros = np.ones(4), np.zeros(4)
+    for found, right in zip(
+        run_layer(x, None, None, d_out), run_layer(x, ones, zeros, d_out), strict=True
+    ):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-14)
+
+
+def test_nothing_is_allocated_in_steady_state():
+    x, gamma, beta, d_out = arrays((32, 32, 16), 16, "float32")
+    batch, layer = (
+        kind((32, 32, 16), 16, "float32") for kind in (BatchNormWorkspace, LayerNormWorkspace)
+    )
+    moving = np.zeros(16, "float32"), np.ones(16, "float32")
+    out, d_x, d_gamma = np.empty_like(x), np.empty_like(x), np.empty_like(gamma)
+
+    def step():
+        batch_norm(x, gamma, beta, *moving, out, batch, relu=True)
+        batch_norm_gradient(x, gamma, out, d_out, d_gamma, None, d_x, batch)
+        batch_norm_inference(x, gamma, beta, *moving, out, batch)
+        layer_norm(x, gamma, beta, out, layer)
+        layer_norm_gradient(gamma, d_out, d_gamma, None, d_x, layer, accumulate=True)
+
+    step()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        step()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        step()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < 40_000  # statistics of the channels, views; x has a million bytes
+
+
+def test_wrong_arrays_are_refused_in_a_sentence():
+    x, gamma, beta, d_out = arrays(*CASES["image"])
+    workspace = BatchNormWorkspace((6, 4, 5), 3, "float64")
+    moving = np.zeros(5), np.ones(5)
+    with pytest.raises(
+        ShapeError, match=r"batch_norm: x is float32 .* is for float64 \(batch, 6, 4, 5\)"
+    ):
+        batch_norm(x.astype("float32"), gamma, beta, *moving, x, workspace)
+    with pytest.raises(ShapeError, match="d_out is not contiguous"):
+        batch_norm_gradient(x, gamma, None, d_out[:, ::-1], None, None, None, workspace)
+    with pytest.raises(ShapeError, match="1 to 3 samples"):
+        batch_norm(x[:0], gamma, beta, *moving, x[:0], workspace)
