@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from neurograph.compiler import lowerings, spatial, temporal  # noqa: F401 (fill the tables)
+from neurograph.compiler import lowerings, normalization, spatial, temporal  # noqa: F401 (tables)
 from neurograph.compiler.backward import Backward
 from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes
@@ -60,7 +60,9 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
     offsets : mapping
         ``id(parameter)`` to its place in the vector of all parameters.
     """
-    lowering = Lowering(network, options.training, options.dtype, offsets)
+    lowering = Lowering(
+        network, options.training, options.dtype, offsets, differentiated=bool(options.losses)
+    )
     program = run_passes(settle(lowering.run()), options.passes, "forward", keep=options.keep)
     targets: tuple[str, ...] = ()
     if options.losses:

@@ -142,10 +142,13 @@ class Emitter:
         self.row_views[found] = ref.name
         return found
 
-    def top(self, name: str, expression: str) -> str:
-        """Return a name for an expression that is evaluated once, when the plan is made."""
+    def top(self, name: str, expression: str, *, own: bool = False) -> str:
+        """Return a name for an expression that is evaluated once, when the plan is made.
+
+        Equal expressions share a name, unless each is to have an object of its ``own``.
+        """
         for known, other in self._views.items():
-            if other == expression:
+            if other == expression and (not own or known == name):
                 return known
         found = self._free(name)
         self._views[found] = expression

@@ -158,11 +158,14 @@ class Executable:
         return fixed[0] if fixed else 3
 
     def after_training(self, plan: Plan) -> None:
-        """Let the moving statistics of normalisation layers take in the batch of a training
-        step.
-        """
+        """Let the moving statistics of normalisations take in the batch of a training step."""
         for function, net in plan.moving:
             function.update_moving(plan.arrays[net])
+        for workspace, function in plan.normalized:
+            variance = 1.0 / workspace.inverse**2 - workspace.epsilon
+            for name, fresh in (("moving_mean", workspace.mean), ("moving_variance", variance)):
+                moving = function.parameters[name].value
+                moving += (1.0 - function.momentum) * (fresh - moving)
 
     # feeding and reading ----------------------------------------------------------------------
 

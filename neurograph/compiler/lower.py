@@ -52,6 +52,7 @@ class Lowering:
     training: bool
     dtype: str
     offsets: Mapping[int, int]
+    differentiated: bool = False
     builder: Builder = field(init=False)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -253,10 +254,14 @@ class Lowering:
         elif special is not None:
             special(self, layer, net, out)
         else:
-            name = self.builder.constant(f"{layer.name}_function", layer.function)
-            self.builder.emit(
-                "apply", out, net, accumulate=False, function=name, training=int(self.training)
-            )
+            self.apply(layer, net, out)
+
+    def apply(self, layer: Layer, net: Ref, out: Ref) -> None:
+        """Lower a layer function that has no operation of its own by calling it."""
+        name = self.builder.constant(f"{layer.name}_function", layer.function)
+        self.builder.emit(
+            "apply", out, net, accumulate=False, function=name, training=int(self.training)
+        )
 
     def _lower_noise(self, layer: Layer) -> None:
         self.outputs[id(layer)] = name = self.builder.array(

@@ -25,6 +25,8 @@ _KERNEL_HOMES = {
     "convolve_weight_gradient",
     "neurograph.kernels.pooling": "PoolingWorkspace max_pool max_pool_gradient average_pool "
     "average_pool_gradient",
+    "neurograph.kernels.normalization": "BatchNormWorkspace batch_norm batch_norm_inference "
+    "batch_norm_gradient",
 }
 KERNELS = {name: home for home, names in _KERNEL_HOMES.items() for name in names.split()}
 
@@ -105,6 +107,14 @@ class Plan:
         self.backward: Callable[[], float] | None = self.arrays.get("backward")
         self._verify(emitter)
         self.lead = {name: array.lead for name, array in program.arrays.items()}
+        self.normalized = [
+            (
+                self.arrays[f"{statement.get('name')}_workspace"],
+                program.constants[f"{statement.get('name')}_function"],
+            )
+            for statement in statements(program.forward)
+            if statement.op == "normalize"
+        ]
         self.moving = [
             (program.constants[str(statement.get("function"))], statement.inputs[0].name)
             for statement in statements(program.forward)

@@ -14,6 +14,7 @@ from neurograph.compiler.passes.dead import drop_dead
 from neurograph.compiler.passes.fuse import fuse_loss
 from neurograph.compiler.passes.hoist import hoist_products
 from neurograph.compiler.passes.merge import merge_products
+from neurograph.compiler.passes.normalize import fold_batch_norm, fuse_batch_norm
 from neurograph.compiler.program import Program
 from neurograph.compiler.verify import verify
 from neurograph.errors import unknown
@@ -23,11 +24,18 @@ FORWARD: dict[str, Pass] = {
     "hoist_products": hoist_products,
     "merge_products": merge_products,
     "fold_bias": fold_bias,
+    "fold_batch_norm": fold_batch_norm,
+    "fuse_batch_norm": fuse_batch_norm,
 }
 WHOLE: dict[str, Pass] = {"fuse_loss": fuse_loss, "drop_dead": drop_dead}
 PASSES = FORWARD | WHOLE
 PLAN_PASSES = ("in_place", "reuse_memory")
-LOSES_VALUES = ("fuse_loss", "drop_dead")  # after these some net or delta is nowhere to be found
+LOSES_VALUES = (
+    "fold_batch_norm",
+    "fuse_batch_norm",
+    "fuse_loss",
+    "drop_dead",
+)  # after these some net or delta is nowhere to be found
 
 
 def run_passes(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from neurograph.compiler.program import Array, Program, Ref, Statement, View, statements
 
+ELEMENTWISE = ("activate", "multiply", "softmax", "copy")  # they write to any view
 SMALL = 64  # above so many inputs or outputs the product is worth more than the calls saved
 
 
@@ -72,7 +73,11 @@ def _is_own(program: Program, x: Array) -> bool:
     ):
         return False
     makers = [s for s in statements(program.forward) if s.out.name == x.name]
-    return len(makers) <= 1 and x.name not in program.outputs
+    return (
+        len(makers) <= 1
+        and all(maker.op in ELEMENTWISE for maker in makers)
+        and x.name not in program.outputs
+    )
 
 
 def _insert(arrays: dict[str, Array], before: str, array: Array) -> dict[str, Array]:

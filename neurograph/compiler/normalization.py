@@ -1,0 +1,47 @@
+"""How normalisation layers are lowered."""
+
+from __future__ import annotations
+
+from neurograph.compiler.builder import identifier
+from neurograph.compiler.lower import FUNCTIONS, Lowering
+from neurograph.compiler.program import Ref
+from neurograph.graph.layer import Layer
+from neurograph.layer_functions import BatchNormalization
+
+
+def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -> None:
+    function = layer.function
+    assert isinstance(function, BatchNormalization)
+    training = lowering.training and not function.frozen
+    differentiated = lowering.differentiated and not training
+    shared = sum(
+        1
+        for other in lowering.network.layers
+        if other.function is not None
+        and set(map(id, other.function.parameters.values()))
+        & set(map(id, function.parameters.values()))
+    )
+    if function.axis != -1 or lowering.looping or differentiated or shared > 1:
+        lowering.apply(layer, net, out)
+        return
+    found = function.parameters
+    operands = [lowering.parameter(found[k]) for k in ("gamma", "beta") if k in found]
+    if not training:
+        operands += [lowering.parameter(found[f"moving_{k}"]) for k in ("mean", "variance")]
+    name = identifier(layer.name)
+    lowering.builder.constants[f"{name}_function"] = function
+    lowering.builder.emit(
+        "normalize" if training else "rescale",
+        out,
+        net,
+        *operands,
+        accumulate=False,
+        name=name,
+        scale=int("gamma" in found),
+        center=int("beta" in found),
+        epsilon=function.epsilon,
+        momentum=function.momentum,
+    )
+
+
+FUNCTIONS[BatchNormalization] = _batch_normalization

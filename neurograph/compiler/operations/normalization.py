@@ -1,0 +1,161 @@
+"""Batch normalisation along the last axis, by the statistics of the batch or by the moving ones.
+
+The operands after x are those of gamma and beta that exist, in this order, then for ``rescale`` (the
+form for inference) the moving mean and variance. ``relu=1`` cuts the outputs off at 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurograph.compiler.operations.table import Operation, register, same_type
+from neurograph.compiler.program import Ref, Statement
+
+if TYPE_CHECKING:
+    from neurograph.compiler.backward import Backward
+    from neurograph.compiler.emit import Emitter
+
+
+def split(statement: Statement) -> tuple[Ref, Ref | None, Ref | None, list[Ref]]:
+    """Return x, gamma, beta and the moving statistics of a statement."""
+    x, *rest = statement.inputs
+    gamma = rest.pop(0) if statement.get("scale") else None
+    beta = rest.pop(0) if statement.get("center") else None
+    return x, gamma, beta, rest
+
+
+def _vector(e: Emitter, ref: Ref | None) -> str:
+    return "None" if ref is None else e.name(ref)
+
+
+def _samples(e: Emitter, ref: Ref) -> str:
+    """Return an operand with all leading axes in one."""
+    lead = e.lead(ref)
+    if lead == 1:
+        return e.name(ref)
+    shape = e.shape(ref)
+    count = shape[0] * shape[1]
+    nodes = ", ".join(map(str, shape[lead:]))
+    return e.alias(ref, "samples", f"{ref.name}.reshape({count}, {nodes})")
+
+
+def _workspace(e: Emitter, statement: Statement, x: Ref) -> str:
+    lead = e.lead(x)
+    shape = e.shape(x)
+    count = shape[0] if lead == 1 else shape[0] * shape[1]
+    options = f"epsilon={statement.get('epsilon')!r}, momentum={statement.get('momentum')!r}"
+    return e.top(
+        f"{statement.get('name')}_workspace",
+        f"BatchNormWorkspace({shape[lead:]}, {count}, np.{e.dtype(x)}, team, {options})",
+        own=True,
+    )
+
+
+# normalize: a training batch
+
+
+def _gradient_normalize(backward: Backward, statement: Statement) -> None:
+    x, gamma, beta, _ = split(statement)
+    kept = [each for each in (gamma, beta) if each is not None]
+    if not any(backward.wanted(each) for each in (x, *kept)):
+        return
+    wanted = [each for each in kept if backward.wanted(each)]
+    outs = [backward.of(each) for each in wanted]
+    inputs = [backward.of(statement.out), x, *([gamma] if gamma is not None else [])]
+    inputs += [statement.out] if statement.get("relu") else []
+    marks = {
+        "to_gamma": int(gamma is not None and backward.wanted(gamma)),
+        "to_beta": int(beta is not None and backward.wanted(beta)),
+    }
+    for ref in outs:  # written beside d_x by the one kernel call; first they become zero
+        backward.add("fill", ref, accumulate=False, value=0)
+    backward.add(
+        "normalize_gradient",
+        backward.of(x),
+        *inputs,
+        *outs,
+        **dict(statement.attributes),
+        **marks,
+    )
+
+
+def _emit_normalize(e: Emitter, statement: Statement) -> None:
+    x, gamma, beta, _ = split(statement)
+    workspace = _workspace(e, statement, x)
+    size = e.shape(x)[-1]
+    unused = e.top(f"unused_{size}", f"np.zeros(({2}, {size}), np.{e.dtype(x)})")
+    relu = ", relu=True" if statement.get("relu") else ""
+    e.line(
+        f"batch_norm({_samples(e, x)}, {_vector(e, gamma)}, {_vector(e, beta)}, "
+        f"{unused}[0], {unused}[1], {_samples(e, statement.out)}, {workspace}{relu})"
+    )
+
+
+def _emit_normalize_gradient(e: Emitter, statement: Statement) -> None:
+    d, x, *rest = statement.inputs
+    gamma = rest.pop(0) if statement.get("scale") else None
+    out = rest.pop(0) if statement.get("relu") else None
+    d_gamma = rest.pop(0) if statement.get("to_gamma") else None
+    d_beta = rest.pop(0) if statement.get("to_beta") else None
+    workspace = _workspace(e, statement, x)
+    shown = "None" if out is None else _samples(e, out)
+    add = ", accumulate=True" if statement.accumulate else ""
+    e.line(
+        f"batch_norm_gradient({_samples(e, x)}, {_vector(e, gamma)}, {shown}, {_samples(e, d)}, "
+        f"{_vector(e, d_gamma)}, {_vector(e, d_beta)}, {_samples(e, statement.out)}, "
+        f"{workspace}{add})"
+    )
+
+
+register(Operation("normalize", _emit_normalize, _gradient_normalize, same_type))
+register(Operation("normalize_gradient", _emit_normalize_gradient))
+
+
+# rescale: the same by the moving statistics, which are constants then
+
+
+def _emit_rescale(e: Emitter, statement: Statement) -> None:
+    x, gamma, beta, (mean, variance) = split(statement)
+    workspace = _workspace(e, statement, x)
+    relu = ", relu=True" if statement.get("relu") else ""
+    e.line(
+        f"batch_norm_inference({_samples(e, x)}, {_vector(e, gamma)}, {_vector(e, beta)}, "
+        f"{e.name(mean)}, {e.name(variance)}, {_samples(e, statement.out)}, {workspace}{relu})"
+    )
+
+
+register(Operation("rescale", _emit_rescale, None, same_type))
+
+
+# fold_kernel, fold_shift: a kernel and a bias that rescale what comes out of them
+
+
+def _factors(e: Emitter, statement: Statement, gamma: Ref | None, variance: Ref) -> str:
+    s = e.scratch(e.shape(variance))
+    e.line(f"np.add({e.name(variance)}, {statement.get('epsilon')!r}, out={s})")
+    e.line(f"np.sqrt({s}, out={s})")
+    top = "1" if gamma is None else e.name(gamma)
+    e.line(f"np.divide({top}, {s}, out={s})")
+    return s
+
+
+def _emit_fold_kernel(e: Emitter, statement: Statement) -> None:
+    kernel, gamma, _, (_, variance) = split(statement)
+    s = _factors(e, statement, gamma, variance)
+    e.line(f"np.multiply({e.name(kernel)}, {s}, out={e.name(statement.out)})")
+
+
+def _emit_fold_shift(e: Emitter, statement: Statement) -> None:
+    mean, gamma, beta, (variance, *bias) = split(statement)
+    s, out = _factors(e, statement, gamma, variance), e.name(statement.out)
+    if bias:
+        e.line(f"np.subtract({e.name(bias[0])}, {e.name(mean)}, out={out})")
+    else:
+        e.line(f"np.negative({e.name(mean)}, out={out})")
+    e.line(f"{out} *= {s}")
+    if beta is not None:
+        e.line(f"{out} += {e.name(beta)}")
+
+
+register(Operation("fold_kernel", _emit_fold_kernel))
+register(Operation("fold_shift", _emit_fold_shift))
