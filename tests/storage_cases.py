@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import neurograph as ng
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
+from neurograph.storage import file, tensors
 from neurograph.storage.weights import named_parameters
 
 WEIGHTS = st.floats(allow_nan=False, allow_infinity=False)
@@ -202,3 +205,11 @@ def _port(port: Any) -> Any:
 
 def _schedule(net: Network) -> Any:
     return [([rank.tolist() for rank in each.ranks], each.direction) for each in net.stages()]
+
+
+def forge(path: Path, metadata: dict[str, str], arrays: dict[str, Any]) -> None:
+    """Write a file whose checksums are right whatever it says."""
+    metadata = {**metadata, "sha256": file._digest(metadata)}
+    buffer = io.BytesIO()
+    tensors.write_tensors(buffer, arrays, metadata)
+    path.write_bytes(buffer.getvalue())

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
-import os
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from storage_cases import assert_same
+from storage_cases import assert_same, forge
 
 import neurograph as ng
 from neurograph.errors import NeurographError
@@ -19,7 +17,7 @@ from neurograph.graph.network import Network
 from neurograph.storage import file, tensors
 
 FUZZ = settings(
-    max_examples=3000,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -83,17 +81,20 @@ def outcome(path) -> Network | None:
     try:
         return file.load(path).network
     except NeurographError as error:
-        assert str(error)
-        assert "\n" not in str(error)
-        return None
+        return refused(error)
 
 
-def test_every_truncation_is_refused(saved, folder):
+def refused(error) -> None:
+    """Check that a message is one line."""
+    assert str(error)
+    assert "\n" not in str(error)
+
+
+def test_every_truncation_is_refused(folder):
     path = folder / "truncated.safetensors"
-    for length in range(0, len(saved), 7):
-        path.write_bytes(saved[:length])
-        assert outcome(path) is None, length
-    for length in range(len(saved) - 20, len(saved)):
+    file.save(path, Network([1, 1]), {"state": np.arange(3)})
+    saved = path.read_bytes()
+    for length in range(len(saved)):
         path.write_bytes(saved[:length])
         assert outcome(path) is None, length
 
@@ -147,10 +148,10 @@ def test_forged_json_is_refused_or_makes_a_network(data):
     try:
         ng.from_json(json.dumps(document) if isinstance(document, dict) else "{" + str(document))
     except NeurographError as error:
-        assert "\n" not in str(error)
+        refused(error)
 
 
-@FUZZ
+@settings(FUZZ, max_examples=50)
 @given(data=st.data())
 def test_damaged_weights_are_refused_in_every_format(data, folder):
     kind = data.draw(st.sampled_from(["npz", "txt", "json"]))
@@ -168,16 +169,8 @@ def test_damaged_weights_are_refused_in_every_format(data, folder):
     try:
         twin.load_weights(path)
     except NeurographError as error:
-        assert "\n" not in str(error)
+        refused(error)
         assert twin.to_text() == before
-
-
-def forge(path, metadata, arrays):
-    """Write a file whose checksums are right whatever it says."""
-    metadata = {**metadata, "sha256": file._digest(metadata)}
-    buffer = io.BytesIO()
-    tensors.write_tensors(buffer, arrays, metadata)
-    path.write_bytes(buffer.getvalue())
 
 
 def mutated(data, document):

@@ -75,7 +75,7 @@ def from_json(text_or_path: str | os.PathLike[str]) -> Network:
         structure = document.get("structure")
         network = network_of(structure, _weights(structure, document.get("weights")))
     except NeurographError as error:
-        raise type(error)(f"cannot read {what}: {error}") from error
+        raise type(error)(f"cannot load {what}: {error}") from error
     return network
 
 
@@ -86,7 +86,7 @@ def read_weights(path: StrPath) -> dict[str, Array]:
         document = _document(text)
         return _weights(document.get("structure"), document.get("weights"))
     except NeurographError as error:
-        raise type(error)(f"cannot read {what}: {error}") from error
+        raise type(error)(f"cannot load {what}: {error}") from error
 
 
 def _layout(head: Mapping[str, Json], body: Mapping[str, Mapping[str, Json]]) -> str:
@@ -119,10 +119,10 @@ def read_utf8(name: str) -> str:
         with open(name, encoding="utf-8") as file:
             return file.read()
     except UnicodeDecodeError as error:
-        raise FormatError(f"cannot read {name!r}: it is not text") from error
+        raise FormatError(f"cannot load {name!r}: it is not text") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StorageError(f"cannot read {name!r}: {reason}") from error
+        raise StorageError(f"cannot load {name!r}: {reason}") from error
 
 
 def _document(text: str) -> dict[str, Json]:

@@ -15,7 +15,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurograph.errors import FormatError, NeurographError
 from neurograph.graph.network import Network
@@ -54,7 +54,7 @@ class Loaded:
 def save(
     path: StrPath,
     network: Network,
-    tensors: Mapping[str, Array] | None = None,
+    tensors: Mapping[str, ArrayLike] | None = None,
     extras: Mapping[str, Any] | None = None,
 ) -> None:
     """Save a network, with its weights, in one file that is there whole or not at all.
@@ -95,7 +95,7 @@ def save(
     sections = Plain(arrays)("the extras", dict(extras or {}))
     stored = {_escaped(name): array for name, array in weight_arrays(network).items()}
     stored |= {f"@array/{key}": array for key, array in arrays.items()}
-    stored |= {f"@extra/{key}": np.asarray(array) for key, array in (tensors or {}).items()}
+    stored |= {f"@extra/{key}": _native(array) for key, array in (tensors or {}).items()}
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
@@ -156,14 +156,18 @@ def read_weights(path: StrPath) -> dict[str, Array]:
         return stored
     try:
         _check_metadata(metadata)
-        _check_sums(read_json(metadata["checksums"]), stored)
+        sums = read_json(metadata["checksums"])
+        _check_sums(sums, stored)
     except NeurographError as error:
         raise type(error)(f"cannot load {str(path)!r}: {error}") from error
     return {
-        _plain_name(key): array
-        for key, array in stored.items()
-        if not key.startswith(("@array/", "@extra/"))
+        _plain_name(key): stored[key] for key in sums if not key.startswith(("@array/", "@extra/"))
     }
+
+
+def _native(array: ArrayLike) -> Array:
+    found = np.asarray(array)
+    return found.astype(found.dtype.newbyteorder("="), copy=False)
 
 
 def checksum(array: Array) -> str:

@@ -125,8 +125,9 @@ def _read_weights(network: Network, path: StrPath) -> dict[str, Array]:
 
 def _text_file(path: StrPath) -> dict[str, Array]:
     name = checked_path(path)
+    content = document.read_utf8(name)
     try:
-        return text.read_text(document.read_utf8(name))
+        return text.read_text(content)
     except FormatError as error:
         raise FormatError(f"cannot load {name!r}: {error}") from error
 

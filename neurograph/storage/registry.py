@@ -22,7 +22,8 @@ _HOMES: dict[str, str] = {
     "neurograph.graph.bundles": "DenseConnections BiasConnections OneToOneConnections "
     "TableConnections",
     "neurograph.graph.spatial": "ConvolutionConnections PoolingConnections",
-    "neurograph.graph.temporal": "FoldConnections UnfoldConnections StepConnections",
+    "neurograph.graph.temporal": "FoldConnections UnfoldConnections StepConnections "
+    "ReverseConnections",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 MOST_CELLS = 2**26

@@ -130,6 +130,8 @@ def _reason(name: str, message: str) -> str:
     for sign, what in kinds.items():
         if start.startswith(sign):
             return what
+    if start.lstrip().startswith(b"{"):
+        return "it is JSON; ng.from_json reads it"
     if int.from_bytes(start[:8], "little") > MOST_HEADER or start[8:9] != b"{":
         return "it is not a safetensors file"
     return f"it is truncated or damaged ({message.strip()})"
