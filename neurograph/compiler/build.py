@@ -10,7 +10,7 @@ from neurograph.compiler import lowerings, normalization, spatial, temporal  # n
 from neurograph.compiler.backward import Backward
 from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes
-from neurograph.compiler.program import Array, Program, Ref
+from neurograph.compiler.program import Array, Program, Ref, statements
 from neurograph.compiler.settle import settle
 from neurograph.graph.network import Network
 from neurograph.parameter import Parameter
@@ -117,6 +117,10 @@ def add_backward(
             loss=name,
             **factor,  # type: ignore[arg-type]
         )
+    for statement in statements(program.forward):
+        if statement.op == "apply":  # the function adds to the gradients of its own parameters
+            for ref in statement.inputs[1:]:
+                backward.builder.emit("fill", backward.of(ref), accumulate=False, value=0)
     backward.run(program.forward)
     _add_penalties(backward, lowering)
     values = dict(program.values)

@@ -259,8 +259,15 @@ class Lowering:
     def apply(self, layer: Layer, net: Ref, out: Ref) -> None:
         """Lower a layer function that has no operation of its own by calling it."""
         name = self.builder.constant(f"{layer.name}_function", layer.function)
+        parameters = [self.parameter(each) for each in layer.function.parameters.values()]
         self.builder.emit(
-            "apply", out, net, accumulate=False, function=name, training=int(self.training)
+            "apply",
+            out,
+            net,
+            *parameters,
+            accumulate=False,
+            function=name,
+            training=int(self.training),
         )
 
     def _lower_noise(self, layer: Layer) -> None:

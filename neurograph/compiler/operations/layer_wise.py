@@ -59,13 +59,15 @@ register(Operation("softmax_gradient", _emit_softmax_gradient))
 
 def _gradient_apply(backward: Backward, statement: Statement) -> None:
     net, *parameters = statement.inputs
-    if backward.wanted(net) or any(backward.wanted(each) for each in parameters):
+    wanted = [each for each in parameters if backward.wanted(each)]
+    if backward.wanted(net) or wanted:
         backward.add(
             "apply_gradient",
             backward.of(net),
             backward.of(statement.out),
             net,
             statement.out,
+            *map(backward.of, wanted),
             function=statement.get("function"),
         )
 
@@ -79,7 +81,7 @@ def _emit_apply(e: Emitter, statement: Statement) -> None:
 
 def _emit_apply_gradient(e: Emitter, statement: Statement) -> None:
     function = e.constant(statement.get("function"))
-    d, net, out = (e.name(ref) for ref in statement.inputs)
+    d, net, out = (e.name(ref) for ref in statement.inputs[:3])
     sign = "+=" if statement.accumulate else "="
     place = e.name(statement.out) if statement.accumulate else f"{e.name(statement.out)}[...]"
     e.line(f"{place} {sign} {function}.backward({d}, {net}, {out})")

@@ -73,6 +73,8 @@ def same_type(program: Program, statement: Statement) -> None:
     """Check that output and inputs have equal dimensions, up to leading axes that broadcast."""
     out = program.arrays[statement.out.name]
     for ref in statement.inputs:
+        if program.arrays[ref.name].role in ("parameter", "table"):
+            continue
         array = program.arrays[ref.name]
         if array.lead and node_dims(array) != node_dims(out):
             raise refuse(program, statement, "its operands have different nodes")

@@ -7,6 +7,10 @@ from dataclasses import replace
 from neurograph.compiler.program import Loop, Program, Statement, Step
 
 
+# operations that write more than their output: a loss, or gradients of parameters beside it
+WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient")
+
+
 def drop_dead(program: Program) -> Program:
     """Return the program without statements whose results are never used."""
     wanted = {program.base(name) for name in program.outputs}
@@ -26,7 +30,7 @@ def drop_dead(program: Program) -> Program:
 
 
 def _is_wanted(program: Program, statement: Statement, wanted: set[str]) -> bool:
-    return program.base(statement.out.name) in wanted or statement.op in ("loss", "penalty")
+    return program.base(statement.out.name) in wanted or statement.op in WRITES_MORE
 
 
 def _kept(program: Program, steps: tuple[Step, ...], wanted: set[str]) -> list[Step]:
