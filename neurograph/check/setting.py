@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from neurograph.errors import DataError, ShapeError
 from neurograph.graph.network import Network
@@ -207,7 +207,7 @@ def homes_kept(network: Network) -> Iterator[None]:
     found are copied there.
     """
     kept = [(each, each.value, each.gradient) for each in network.parameters.values()]
-    arena, descent = network.arena, network.descent
+    arena, descent, sample = network.arena, network.descent, network._sample
     try:
         network.arena = network.descent = None
         for parameter, value, gradient in kept:
@@ -217,4 +217,4 @@ def homes_kept(network: Network) -> Iterator[None]:
         for parameter, value, gradient in kept:
             gradient[...] = parameter.gradient
             parameter._bind(value, gradient)
-        network.arena, network.descent = arena, descent
+        network.arena, network.descent, network._sample = arena, descent, sample

@@ -226,7 +226,7 @@ class Node:
         if self._aggregation == "sum":
             net: Any = 0.0
             for connection in self.upstream:
-                net += connection.weight * connection.arriving()
+                net = net + connection.weight * connection.arriving()
         else:
             net = self._aggregate()
         self.net = net

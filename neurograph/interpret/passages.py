@@ -2,7 +2,7 @@
 
 Forward, ``arriving`` is what the downstream node sees at its present step (all steps, if it shows
 all); backward, ``returning`` is the part of the downstream deltas that concerns the upstream node
-at its present step. The four kinds are the four ways two layers can meet in time.
+at its present step. The kinds are the ways in which two layers can meet in time.
 """
 
 from __future__ import annotations
@@ -37,6 +37,26 @@ class Late:
         if up.step is None:
             return down.delta_early(index, connection.delay, partial)
         return down.delta_at(index, up.step + connection.delay, partial)
+
+
+class Reversed:
+    """From a sequence to a sequence turned round: step t here is step T - 1 - t there."""
+
+    def arriving(self, connection: Connection) -> Any:
+        """Return the upstream output of the opposite step."""
+        up, down = timelines(connection)
+        index = connection.upstream_node.index
+        if down.step is None:
+            return up.output[index][..., ::-1]
+        return up.outputs[up.steps - 1 - down.step][index]
+
+    def returning(self, connection: Connection) -> Any:
+        """Return the downstream delta of the opposite step."""
+        up, down = timelines(connection)
+        index, partial = connection.downstream_node.index, connection.partial
+        if up.step is None:
+            return down.all_deltas(index, partial)[..., ::-1]
+        return down.delta_at(index, down.steps - 1 - up.step, partial)
 
 
 class Spread:
@@ -87,7 +107,8 @@ class AtStep:
         return _only(up.layer.timeline, _step(connection, up.layer.timeline), delta)
 
 
-LATE, SPREAD, INTO_TIME, OUT_OF_TIME = Late(), Spread(), AtStep(True), AtStep(False)
+LATE, REVERSED, SPREAD = Late(), Reversed(), Spread()
+INTO_TIME, OUT_OF_TIME = AtStep(True), AtStep(False)
 
 
 def passage_of(connection: Connection) -> Passage | None:
@@ -101,6 +122,8 @@ def passage_of(connection: Connection) -> Passage | None:
     up, down = connection.upstream_node.layer, connection.downstream_node.layer
     if connection.upstream_node.is_constant:
         return FROM_CONSTANT
+    if connection.reverses:
+        return REVERSED
     if up.sequence and down.sequence:
         late = connection.delay or connection.downstream_node.aggregation != "sum"
         return LATE if late else None

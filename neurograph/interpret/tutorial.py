@@ -49,7 +49,7 @@ def train_one_sample(network: Network, label: Any, sample: Any, rate: float) -> 
 
 
 def train(network: Network, labels: Any, data_set: Any, rate: float, iteration: int) -> list[float]:
-    """Train sample by sample; return the mean error of every round, each sample's before its step."""
+    """Train sample by sample; return the mean error of every round."""
     check_training(network, labels, data_set, rate, iteration)
     history = []
     for _ in range(iteration):
