@@ -7,7 +7,7 @@ Programs are made when first needed, plans for every batch size that occurs. A c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
@@ -198,30 +198,6 @@ class Executable:
         for name, array in zip(self.built(mode).targets, targets, strict=True):
             place = plan.arrays[name]
             place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
-
-    def as_rows(
-        self, mode: Mode, names: Sequence[str], arrays: Sequence[Array]
-    ) -> list[tuple[str, Array]]:
-        """Return the samples of a data set as ``row_feeder`` takes them: cast, time in front.
-
-        ``names`` are inputs or targets of ``built(mode)``; arrays that fit already are not copied.
-        """
-        known = self.built(mode).program.arrays
-        found = []
-        for name, array in zip(names, arrays, strict=True):
-            moved = array.swapaxes(0, 1) if known[name].lead == 2 else array
-            found.append((name, np.ascontiguousarray(moved, known[name].dtype)))
-        return found
-
-    def row_feeder(self, plan: Plan, rows: Sequence[tuple[str, Array]]) -> Callable[[Array], None]:
-        """Return a function that gathers samples, by number, straight into a plan's arrays."""
-        moves = [(array.take, plan.lead[name] - 1, plan.arrays[name]) for name, array in rows]
-
-        def feed(index: Array) -> None:
-            for take, axis, place in moves:
-                take(index, axis, place, "clip")
-
-        return feed
 
     def outputs(self, plan: Plan) -> list[Array]:
         """Return the outputs of the last run of a plan: views, (batch, [time,] nodes)."""

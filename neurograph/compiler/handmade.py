@@ -8,7 +8,7 @@ library that take part are transposed to rows when they are read.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +19,13 @@ from neurograph.compiler.backward import shifted
 from neurograph.compiler.operations.edges import SparseTable, WeightIndex
 from neurograph.compiler.program import Ref
 from neurograph.compiler.recognise import Edges, Pattern, affine, recognise
+from neurograph.compiler.windows import Grid, convolution_of, grid_of
 from neurograph.functions import Activation
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Port
 from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.kernels.geometry import Geometry2D
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -383,6 +385,8 @@ class Irregular:
             if block.aggregation == "mean":
                 target = self._ref(self._rows_array(f"{name}_sum", len(block.nodes)), sequence)
             for (source, delay), edges in self._edges(chosen, -block.start).items():
+                if source < 0 and not sequence:
+                    edges = self._convolve(block, target, edges, name)
                 self.add_edges(target, source, delay, edges, len(block.nodes), name)
             if block.aggregation == "mean":
                 downs = self.row[self.table.downs[chosen] - self._group_start] - block.start
@@ -394,6 +398,55 @@ class Irregular:
         if not plain:
             function = self.builder.constant(block.activation.name, block.activation)
             self.builder.emit("activate", out, net, accumulate=False, function=function)
+
+    def _convolve(self, block: Block, target: Ref, edges: Edges, name: str) -> Edges:
+        """Lower what is a convolution from one block to another; return the edges that are left."""
+        nodes = self.network.handmade.nodes
+        grid = grid_of([nodes[index].position for index in block.nodes])
+        if grid is None:
+            return edges
+        blocks = [b for ranks in self._blocks.values() for rank in ranks for b in rank]
+        for source in blocks:
+            inside = (edges.ups >= source.start) & (edges.ups < source.stop)
+            image = grid_of([nodes[index].position for index in source.nodes])
+            if image is None or not inside.any():
+                continue
+            some = edges.where(inside)
+            local = replace(some, ups=some.ups - source.start)
+            parameter = self.parameters[int(some.owners[0])]
+            geometry = convolution_of(local, image, grid, parameter.size)
+            if geometry is not None:
+                self._emit_convolution(source, image, grid, geometry, parameter, target, name)
+                rows, columns = geometry.kernel
+                reason = f"nodes in a grid, windows of {rows}x{columns} share one kernel"
+                self.note(f"{self._block_name(source)} -> {name}", "convolve", reason, some)
+                edges = edges.where(~inside)
+        return edges
+
+    def _emit_convolution(
+        self,
+        source: Block,
+        image: Grid,
+        grid: Grid,
+        geometry: Geometry2D,
+        parameter: Parameter,
+        target: Ref,
+        name: str,
+    ) -> None:
+        builder = self.builder
+        rows = self._rows_array(f"{name}_pixels", len(image.nodes))
+        index = builder.constant(f"{name}_pixel_rows", source.start + image.nodes)
+        builder.emit("gather", rows, self.rows, accumulate=False, rows=index)
+        x = builder.array(f"{name}_image", ("B", *geometry.in_shape))
+        builder.emit("transpose", x, rows)
+        kernel = builder.reshape(self.lowering.parameter(parameter), geometry.kernel_shape)
+        maps = builder.array(f"{name}_maps", ("B", *geometry.out_shape))
+        label = builder.constant("convolution", geometry)
+        builder.emit("convolve", maps, x, kernel, geometry=label)
+        turned = self._rows_array(f"{name}_map_rows", len(grid.nodes))
+        builder.emit("transpose", turned, maps)
+        index = builder.constant(f"{name}_nodes", grid.nodes)
+        builder.emit("scatter", target, turned, rows=index)
 
     def _block_name(self, block: Block) -> str:
         if len(block.nodes) <= 3:
@@ -479,6 +532,8 @@ class Irregular:
         self, net: Ref, source: int, delay: int, edges: Edges, nodes: int, name: str
     ) -> None:
         """Add edges from one source with one delay to the rows ``net``, by the kernel that fits."""
+        if not len(edges):
+            return
         x = self.source_rows(source, delay)
         pattern = recognise(edges, nodes)
         ordered = edges.where(pattern.order)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from neurograph.compiler.program import Loop, Program, Statement, Step
 
-
 # operations that write more than their output: a loss, or gradients of parameters beside it
 WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient")
 
