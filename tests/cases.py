@@ -38,6 +38,8 @@ class Case:
         Time steps for inputs of any length.
     vocabulary : int
         If not 0, inputs are whole numbers below it.
+    scale : float
+        The standard deviation of the weights.
     tags : set of str
         Kinds of case, to choose by: "handmade", "sequence", "cycle", "noise", "network".
     """
@@ -47,6 +49,7 @@ class Case:
     loss: str = "mse"
     steps: int = 5
     vocabulary: int = 0
+    scale: float = 0.5
     tags: frozenset[str] = field(default_factory=frozenset)
 
     def network(self, seed: int = 1) -> Network:
@@ -54,7 +57,7 @@ class Case:
         net = self.build()
         generator = np.random.default_rng(seed)
         for name, parameter in net.parameters.items():
-            values = generator.normal(0.0, 0.5, parameter.shape)
+            values = generator.normal(0.0, self.scale, parameter.shape)
             if name.endswith("variance"):
                 values = 0.5 + np.abs(values)
             if name.endswith("gamma"):
@@ -291,7 +294,7 @@ _stack("layer_normalization_sequence", (None, 4), lambda: ng.LayerNormalization(
 _row("tutorial_231", lambda: Network([2, 3, 1]), "network", loss="sse")
 _row("tutorial_342", lambda: Network([3, 4, 2]), "network", loss="sse")
 _row("people", lambda: ng.zoo.people(), "network", **CLASSES)
-_row("cbapd", lambda: ng.zoo.cbapd((6, 5, 2), 3), "network", "noise", **CLASSES)
+_row("cbapd", lambda: ng.zoo.cbapd((6, 5, 2), 3), "network", "noise", scale=0.2, **CLASSES)
 
 
 def _skip() -> Network:
