@@ -30,6 +30,12 @@ _HOMES: dict[str, str] = {
     "layers.normalization": "BatchNormalization LayerNormalization",
     "storage.loading": "load",
     "storage.document": "from_json",
+    "interop.networkx": "from_networkx to_networkx",
+    "interop.tables": "from_edges to_edges from_graphml to_graphml",
+    "interop.neat": "from_neat",
+    "render.maps": "show_kernels show_feature_maps",
+    "render.animation": "animate film_strip",
+    "render.boundary": "decision_boundary",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 _PACKAGES = ("datasets", "zoo")

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    import networkx as nx
     from numpy.typing import ArrayLike, NDArray
 
     from neurograph.graph.network import Network
     from neurograph.graph.node import Node
     from neurograph.inspect.summary import Summary
+    from neurograph.render.picture import Picture
     from neurograph.storage.atomic import StrPath
     from neurograph.train.model import Model
 
@@ -142,7 +144,130 @@ class TutorialVerbs:
         return "\n".join([*parts, network.connections.dump()])
 
 
-class NetworkVerbs(TutorialVerbs):
+class PictureVerbs:
+    """What a network shows of itself: pictures, maps of weights, a networkx graph."""
+
+    def render(self, path: StrPath | None = None, view: str = "auto", **options: Any) -> Picture:
+        """Draw the network; write the picture if a path is given.
+
+        Parameters
+        ----------
+        path : path, optional
+            Ends in .svg, .png, .pdf or .dot.
+        view : {"auto", "nodes", "layers", "unrolled", "program"}
+            Every node and connection; a box for each layer; one copy for each step of time; the
+            compiled operations. ``auto`` draws nodes while they can be told apart, else layers.
+        show : sequence of str
+            ``"weight"`` (the default) or ``"gradient"`` gives width and colour to connections,
+            ``"sharing"`` one colour to those that share a weight; ``"output"``, ``"net"`` or
+            ``"delta"`` fills nodes with what the last run left; ``"activation"`` and ``"bias"`` are
+            written into the nodes.
+        numbers : bool
+            Write the numbers of what is shown.
+        top, threshold : int, float
+            Draw only the strongest connections, or those of at least this absolute weight.
+        limit : int
+            At most so many nodes of a layer (10); an ellipsis says how many more there are.
+        bias : {"auto", "nodes", "fold"}
+            Whether constants are drawn as nodes.
+        expand : str or sequence of str
+            Names of composite layers and repeated blocks to be opened; ``"all"`` for all.
+        steps : int
+            Steps of time in an unrolled picture.
+        sample, step : int
+            Which sample, and which step of time, values are taken from: 0 and the last.
+        title : str
+
+        Returns
+        -------
+        graphviz.Digraph
+            It shows itself in notebooks.
+
+        Raises
+        ------
+        UnknownNameError
+            A view, option, format or layer is not known; the message offers the nearest.
+        StorageError
+            The file cannot be written; nothing is left of it then.
+
+        Warns
+        -----
+        UserWarning
+            Nothing here can draw: the .dot text was written instead.
+
+        Examples
+        --------
+        >>> import neurograph as ng
+        >>> picture = ng.Network([3, 4, 2], seed=1).render(show=("weight", "output"), numbers=True)
+        >>> print(picture.source.splitlines()[0])
+        digraph network {
+        """
+        from neurograph.render.draw import render
+
+        return render(cast("Network", self), path, view, **options)
+
+    def heatmap(self, name: str, path: StrPath | None = None, **options: Any) -> Any:
+        """Draw a weight array as a map of colours: a layer's kernel, or any parameter.
+
+        Parameters
+        ----------
+        name : str
+            A layer (``"dense"``), or a parameter (``"lstm/recurrent_kernel"``). Kernels of images
+            are drawn filter by filter.
+        path : path, optional
+            Ends in .svg, .png or .pdf.
+        gradient : bool
+            Show dE/d weight instead.
+        limit : int
+            At most so many filters (64).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        MissingDependencyError
+            matplotlib, of the extra ``plot``, is not installed.
+        UnknownNameError
+            No layer or parameter has that name.
+        """
+        from neurograph.render.maps import heatmap
+
+        return heatmap(cast("Network", self), name, path, **options)
+
+    def to_networkx(self, limit: int = 5_000_000) -> nx.MultiDiGraph[Any]:
+        """Return the network as a networkx graph; ``ng.from_networkx`` is the way back.
+
+        Nodes carry ``layer``, ``index``, ``position``, ``activation``, ``aggregation``, ``role``
+        and ``initial``; edges ``weight``, ``delay``, ``trainable`` and ``gradient``, and where the
+        weight lives in an array ``parameter`` and ``index``. ``graph.graph`` holds ``inputs`` and
+        ``outputs``, the names in order, and what else the way back needs.
+
+        Parameters
+        ----------
+        limit : int
+            The most connections that are made into edges, at about 1 kB each.
+
+        Raises
+        ------
+        GraphError
+            There are more connections.
+
+        Examples
+        --------
+        >>> import networkx as nx
+        >>> import neurograph as ng
+        >>> graph = ng.Network([2, 3, 1], seed=0).to_networkx()
+        >>> graph.number_of_edges(), nx.shortest_path(graph, "(0-0)", "(2-0)")
+        (13, ['(0-0)', '(1-0)', '(2-0)'])
+        """
+        from neurograph.interop.networkx import to_networkx
+
+        return to_networkx(cast("Network", self), limit)
+
+
+class NetworkVerbs(PictureVerbs, TutorialVerbs):
     """What a network can do, besides being a graph."""
 
     def compile(

@@ -88,19 +88,15 @@ class Box:
         for option in ("kernel_size", "pool_size"):
             if option in config:
                 words[0] += " " + _sizes(config[option])
-        strides = config.get("strides")
-        if (
-            strides is not None
-            and "pool_size" not in config
-            and _sizes(strides) not in ("1", "1×1")
-        ):
-            words.append(f"stride {_sizes(strides)}")
+        stride = _sizes(config.get("strides", 1))
+        if "pool_size" not in config and stride not in ("1", "1×1"):
+            words.append(f"stride {stride}")
         if "rate" in config:
             words.append(f"{config['rate']:g}")
         name = self.layer.activation_name
-        if self.layer.role not in ("input", "group") and name != "identity":
-            if name.replace("_", "") not in self.type.lower():
-                words.append(name)
+        plain = self.layer.role in ("input", "group") or name == "identity"
+        if not plain and name.replace("_", "") not in self.type.lower():
+            words.append(name)
         return " + ".join([", ".join(words), *(_nick(each) for each in self.followers)])
 
     def alike(self) -> tuple[Any, ...]:

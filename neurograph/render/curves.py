@@ -27,19 +27,21 @@ _BASIS = np.stack(
 
 @dataclass(slots=True)
 class Spot:
-    """Where a node is drawn: the centre and the half axes of an ellipse, in points, y upwards."""
+    """Where a node is drawn: centre and half axes of an ellipse or box, in points, y upwards."""
 
     x: float
     y: float
     half_width: float
     half_height: float
+    square: bool = False
 
     def rim(self, toward: Point) -> Point:
         """Return the point of its outline in the direction of another point."""
         dx, dy = toward[0] - self.x, toward[1] - self.y
         if dx == dy == 0.0:
             return self.x, self.y
-        scale = 1.0 / math.hypot(dx / self.half_width, dy / self.half_height)
+        across, along = abs(dx) / self.half_width, abs(dy) / self.half_height
+        scale = 1.0 / (max(across, along) if self.square else math.hypot(across, along))
         return self.x + dx * scale, self.y + dy * scale
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurograph.errors import unknown
 from neurograph.render.engines import StrPath, picture_format
-from neurograph.render.options import VIEWS, read_options
+from neurograph.render.options import VIEWS, Options, read_options
 from neurograph.render.picture import Picture
 
 if TYPE_CHECKING:
@@ -18,12 +18,14 @@ SMALL = 150
 def render(
     network: Network, path: StrPath | None = None, view: str = "auto", **options: Any
 ) -> Picture:
-    """Draw a network."""
+    """Draw a network; see ``Network.render``."""
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
+    if view == "unrolled" and "show" not in options:
+        options["show"] = ("weight", "output")
     chosen = read_options(options)
     if path is not None:
-        picture_format(path)
+        picture_format(path)  # before the work, for its error
     picture = _picture(network, view if view != "auto" else fitting_view(network), chosen)
     if path is not None:
         picture.write(path)
@@ -31,12 +33,25 @@ def render(
 
 
 def fitting_view(network: Network) -> str:
-    """Return the view that suits a network: nodes while they can be told apart, else layers."""
+    """Return the view that suits a network: nodes while they can be told apart, else layers.
+
+    >>> from neurograph import Network
+    >>> fitting_view(Network([3, 4, 2])), fitting_view(Network([784, 30, 10]))
+    ('nodes', 'layers')
+    """
     nodes = sum(layer.size for layer in network.layers if layer.role not in ("const", "noise"))
     return "nodes" if nodes <= SMALL else "layers"
 
 
-def _picture(network: Network, view: str, options: Any) -> Picture:
+def _picture(network: Network, view: str, options: Options) -> Picture:
+    if view == "program":
+        from neurograph.render.program import program_picture
+
+        return program_picture(network, options)
+    if view == "unrolled":
+        from neurograph.render.unrolled import unrolled_picture
+
+        return unrolled_picture(network, options)
     if view == "layers":
         from neurograph.render.layers import layers_picture
 

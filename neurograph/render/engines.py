@@ -9,6 +9,8 @@ import sys
 import sysconfig
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +113,11 @@ def _run(command: str, source: str, kind: str) -> bytes:
 
 
 def _has_pygraphviz() -> bool:
-    from importlib.util import find_spec
-
     return find_spec("pygraphviz") is not None
 
 
 def _run_pygraphviz(source: str, kind: str) -> bytes:
-    import pygraphviz
-
+    pygraphviz = import_module("pygraphviz")
     with warnings.catch_warnings():  # it repeats the layout's remarks as warnings
         warnings.simplefilter("ignore")
         graph = pygraphviz.AGraph(string=source)

@@ -53,7 +53,7 @@ def find_runs(
         (kind, tuple(sorted(here - source for source in feeding)))
         for here, (kind, feeding) in enumerate(zip(kinds, sources, strict=True))
     ]
-    readers: list[int] = [here for here in range(len(kinds))]
+    readers: list[int] = list(range(len(kinds)))
     for here, feeding in enumerate(sources):
         for source in feeding:
             readers[source] = max(readers[source], here)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from neurograph.render.options import Options
 from neurograph.render.scene import Scene
-from neurograph.render.style import FAINT, INK, Hues, count, markup, short, signed_colour
+from neurograph.render.style import FAINT, INK, NEUTRAL, Hues, count, markup, short, signed_colour
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -77,8 +77,8 @@ def cell(text: str) -> str:
 def scale(what: str, largest: float, hues: Hues) -> str:
     """Return cells with the colours from the least to the largest value."""
     boxes = "".join(
-        f'<td width="14" height="7" fixedsize="true" bgcolor="{signed_colour(step, 1.0, hues)}">'
-        f"</td>"
+        f'<td width="14" height="7" fixedsize="true" border="1" color="{NEUTRAL}" '
+        f'bgcolor="{signed_colour(step, 1.0, hues)}"></td>'
         for step in STEPS
     )
     return cell(f"{what} {short(-largest)} ") + boxes + cell(f" {short(largest)}")

@@ -29,15 +29,6 @@ def nodes_picture(
     scene = arrange(network, options)
     add_wires(network, scene, options, snapshot)
     picture = Picture(network.name)
-    painter = Painter(picture, scene, options, output_places(network))
+    painter = Painter(picture, scene, options, network.outputs)
     painter.paint(title_of(network, options), notes_of(network, scene, options))
     return picture
-
-
-def output_places(network: Network) -> set[tuple[int, int]]:
-    """Return (identity of the layer, index) of every output node, of layers of any likely size."""
-    return {
-        (id(port.layer), index)
-        for port in network.outputs
-        for index in (range(port.layer.size) if port.indices is None else port.indices)
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from neurograph.graph.network import Port
 from neurograph.render.curves import Curve, Spot, bend, loop, route
 from neurograph.render.fill import Fill
 from neurograph.render.key import caption_rows
@@ -42,17 +43,18 @@ class Painter:
     picture : Picture
     scene : Scene
     options : Options
-    outputs : set of (layer identity, index)
-        The nodes with a bold outline.
+    outputs : sequence of Port
+        Their nodes get a bold outline.
     """
 
     def __init__(
-        self, picture: Picture, scene: Scene, options: Options, outputs: set[tuple[int, int]]
+        self, picture: Picture, scene: Scene, options: Options, outputs: Sequence[Port]
     ) -> None:
         self.picture, self.scene, self.options, self.outputs = picture, scene, options, outputs
         self.arrows = len(scene.wires) <= FEW_WIRES
         self.largest = max((abs(wire.strength) for wire in scene.wires), default=0.0)
         self.hues = GRADIENT_HUES if options.strength == "gradient" else WEIGHT_HUES
+        self.looped = {wire.up.serial for wire in scene.wires if wire.up is wire.down}
         self.groups = shared_groups(scene.wires)
         self.labels: list[tuple[float, float, float, float]] = []
         self.fill = Fill(scene.discs, options)
@@ -66,6 +68,9 @@ class Painter:
             self.header(header)
         for disc in self.scene.discs:
             self.disc(disc)
+        for number, (x, y, text) in enumerate(self.scene.texts):
+            label = f'<<font point-size="9" color="{FAINT}">{markup(text)}</font>>'
+            self.plain(f"text{number}", x, y, label, "time")
         for number, gap in enumerate(self.scene.gaps):
             self.gap(number, gap)
         for number, (wire, curve) in enumerate(zip(self.scene.wires, self.curves(), strict=True)):
@@ -84,7 +89,10 @@ class Painter:
         size = NAME_SIZE if len(name) < 5 or spot.half_width > 20 else 8.0
         rows = [f'<font point-size="{size:g}">{markup(name)}</font>']
         rows += [f'<font point-size="8">{markup(line)}</font>' for line in self.fill.lines(disc)]
-        bold = (id(disc.layer), disc.index) in self.outputs
+        bold = any(
+            port.layer is disc.layer and (port.indices is None or disc.index in port.indices)
+            for port in self.outputs
+        )
         self.picture.node(
             f"n{disc.serial}",
             label=f"<{'<br/>'.join(rows)}>",
@@ -189,10 +197,11 @@ class Painter:
     def obstacles(self, up: Disc, down: Disc) -> list[Spot]:
         """Return the nodes that may stand in the way from one node to another."""
         low, high = sorted((up.column, down.column))
+        near = [disc for disc in self.scene.discs if low <= disc.column <= high]
+        loops = [disc.spot for disc in near if disc.serial in self.looped]
         return [
-            disc.spot
-            for disc in self.scene.discs
-            if low <= disc.column <= high and disc is not up and disc is not down
+            *(disc.spot for disc in near if disc is not up and disc is not down),
+            *(Spot(s.x, s.y + s.half_height + 16.0, 13.0, 12.0) for s in loops),
         ]
 
     def has_head(self, wire: Wire) -> bool:

@@ -101,6 +101,7 @@ class Scene:
     discs: list[Disc] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     headers: list[Header] = field(default_factory=list)
+    texts: list[tuple[float, float, str]] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
     between: int = 0
     hidden_nodes: int = 0
@@ -125,4 +126,5 @@ class Scene:
     @property
     def bottom(self) -> float:
         """The lower end of the nodes."""
-        return min(disc.spot.y - disc.spot.half_height for disc in self.discs)
+        ends = [disc.spot.y - disc.spot.half_height for disc in self.discs]
+        return min(*ends, *(y - 6.0 for _, y, _ in self.texts))

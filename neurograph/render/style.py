@@ -101,7 +101,7 @@ def clip(text: str, width: float, size: float) -> str:
     """Return the text, its end replaced by an ellipsis if it is wider than ``width`` points.
 
     >>> clip("a_very_long_name", 40.0, 10.0)
-    'a_very…'
+    'a_ve…'
     """
     if text_width(text, size) <= width:
         return text
@@ -115,9 +115,9 @@ def clip(text: str, width: float, size: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters, which no XML may hold, made visible.
+    r"""Return the text with control characters, which no XML may hold, made visible.
 
-    >>> printable("a\\nb\\x00")
+    >>> printable("a\nb\x00")
     'a␊b␀'
     """
     return "".join(
@@ -131,11 +131,11 @@ def _unprintable(letter: str) -> bool:
 
 
 def markup(text: str) -> str:
-    """Return the text for an HTML-like label: nothing in it is taken for a tag or an escape.
+    r"""Return the text for an HTML-like label: nothing in it is taken for a tag or an escape.
 
     A backslash stands in a tag of its own, so that no letter after it makes an escape of it.
 
-    >>> print(markup('a<b> & "c" \\\\N'))
+    >>> print(markup('a<b> & "c" \\N'))
     a&#60;b&#62; &#38; &#34;c&#34; <font>&#92;</font>N
     """
     return "".join(_MARKUP.get(each, each) for each in printable(text))

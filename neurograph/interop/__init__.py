@@ -1,0 +1,1 @@
+"""Networks from and for other programs: networkx, edge lists, GraphML, NEAT."""

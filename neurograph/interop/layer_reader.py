@@ -1,0 +1,345 @@
+"""Reading the layers of a network back out of a graph that ``to_networkx`` made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurograph.errors import FormatError, GraphError
+from neurograph.functions import get_activation
+from neurograph.graph.bundles import TableConnections
+from neurograph.graph.connections import Bundle
+from neurograph.graph.layer import Layer
+from neurograph.graph.network import Network
+from neurograph.graph.temporal import BridgeConnections
+from neurograph.graph.tutorial import TutorialLayer
+from neurograph.interop.attributes import flag, real, whole_number
+from neurograph.layer_functions import make_function
+from neurograph.parameter import Parameter
+from neurograph.regularizers import get_regularizer
+from neurograph.storage.randomness import restored_generator
+from neurograph.storage.record import Record
+from neurograph.storage.registry import make_bundle
+from neurograph.storage.values import Revived
+
+Edge = tuple[Any, Any, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node of the graph is: a layer and the index in it."""
+
+    layer: Layer
+    index: int
+
+
+class LayerReader:
+    """The layers, bundles and parameters that ``graph.graph["structure"]`` describes.
+
+    Layers that lost nodes become rows of those that are left; bundles that lost connections become
+    tables of those that are left.
+    """
+
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+        stored = graph.graph.get("structure")
+        self.structure = None if stored is None else Record("graph.graph['structure']", stored)
+        self.rows: list[Record] = []
+        self.whole: list[bool] = []
+        self.layers: list[Layer] = []
+        self.by_row: list[Layer | None] = []
+        self.places: dict[Any, Place] = {}
+        self.parameters: dict[str, Parameter] = {}
+        self.loose_edges: list[Edge] = []
+        self.changed: set[str] = set()
+        self.weighed: dict[str, dict[int, tuple[str, float]]] = {}
+        if self.structure is not None:
+            self._make_parameters(self.structure)
+            self._make_layers(self.structure)
+
+    def layer_at(self, key: Any) -> Layer | None:
+        """Return the layer that a node of the graph is in."""
+        place = self.places.get(key)
+        return None if place is None else place.layer
+
+    # parameters -----------------------------------------------------------------------------------
+
+    def _make_parameters(self, structure: Record) -> None:
+        values = self.graph.graph.get("values", {})
+        for row in structure.records("parameters", "parameter"):
+            name, shape = row.text("name"), row.sizes("shape")
+            parameter = Parameter(shape=shape, name=name, trainable=row.flag("trainable"))
+            flat = np.zeros(parameter.size, dtype=row.text("dtype"))
+            if name in values:
+                flat[:] = _numbers(row.what, values[name], parameter.size)
+            parameter._bind(flat.reshape(shape), np.zeros(shape, flat.dtype))
+            if "frozen" in row:
+                parameter.freeze(np.array(Revived()(row.fields["frozen"]), dtype=np.int64))
+            if "regularizer" in row:
+                parameter.regularizer = get_regularizer(Revived()(row.mapping("regularizer")))
+            factor = Revived()(row.fields.get("learning_rate_factor", 1.0))
+            parameter.learning_rate_factor = factor
+            self.parameters[name] = parameter
+
+    def adopt(self, name: str, parameter: Parameter) -> None:
+        """Take in a parameter of hand-made connections."""
+        self.parameters[name] = parameter
+
+    def weigh(self, name: str, uses: list[tuple[str, int, float, bool]]) -> None:
+        """Set weights of a parameter: of each the owner, index, weight and whether it is trained.
+
+        Raises
+        ------
+        GraphError
+            If two owners give one weight two values.
+        """
+        parameter = self.parameters[name]
+        seen = self.weighed.setdefault(name, {})
+        flat = parameter.value.reshape(-1)
+        for what, index, weight, free in uses:
+            if not 0 <= index < parameter.size:
+                raise GraphError(
+                    f"{what}: index {index} is outside parameter {name!r} of {parameter.size}"
+                )
+            before = seen.setdefault(index, (what, weight))
+            if before[1] != weight:
+                raise GraphError(
+                    f"{before[0]} and {what} share weight {index} of parameter {name!r}, but have "
+                    f"the weights {before[1]!r} and {weight!r}; give them one weight, or take the "
+                    f"attribute 'parameter' off one of them"
+                )
+            flat[index] = weight
+            if free and not parameter.trainable:
+                parameter.trainable = True
+                parameter.freeze(np.arange(parameter.size))
+            if parameter.trainable and free != parameter.is_trainable_at(index):
+                parameter.freeze(index, not free)
+
+    # layers ---------------------------------------------------------------------------------------
+
+    def _make_layers(self, structure: Record) -> None:
+        self.rows = list(structure.records("layers", "layer"))
+        numbers = {row.text("name"): number for number, row in enumerate(self.rows)}
+        members: list[dict[int, Any]] = [{} for _ in self.rows]
+        for key, data in self.graph.nodes(data=True):
+            number = numbers.get(data.get("layer")) if isinstance(data.get("layer"), str) else None
+            if number is None or "index" not in data:
+                continue
+            index = whole_number(f"node {key!r}", "index", data["index"])
+            if index in members[number]:
+                raise GraphError(
+                    f"the nodes {members[number][index]!r} and {key!r} are both node {index} of "
+                    f"layer {data['layer']!r}; take the attribute 'layer' off one of them"
+                )
+            members[number][index] = key
+        for row, found in zip(self.rows, members, strict=True):
+            kept = sorted(found)
+            self.whole.append(kept == list(range(_size(row))))
+            layer = self._layer(row, kept, [found[index] for index in kept]) if kept else None
+            self.by_row.append(layer)
+            if layer is not None:
+                self.layers.append(layer)
+                for place, index in enumerate(kept):
+                    self.places[found[index]] = Place(layer, place)
+        for row, layer in zip(self.rows, self.by_row, strict=True):
+            if layer is not None:
+                self._relate(row, layer)
+
+    def _layer(self, row: Record, kept: list[int], keys: list[Any]) -> Layer:
+        shape = row.sizes("shape")
+        whole = len(kept) == _size(row)
+        if not whole and "function" in row:
+            raise GraphError(
+                f"{row.what} lost nodes, but its function needs all of them; keep them, or replace "
+                f"the layer"
+            )
+        layer = (TutorialLayer if "tutorial" in row else Layer)(
+            shape if whole else (len(kept),),
+            kind=row.text("kind"),
+            name=row.text("name"),
+            activation=get_activation(self._one(row, keys, "activation", row.text("activation"))),
+            aggregation=self._one(row, keys, "aggregation", row.text("aggregation")),
+            role=row.text("role"),
+            sequence=row.flag("sequence"),
+            steps=row.whole("steps") if "steps" in row else None,
+        )
+        if isinstance(layer, TutorialLayer):
+            layer.number = row.whole("tutorial")
+        layer.config = Revived()(row.mapping("config"))
+        layer.parameters = self._named(row)
+        if "function" in row:
+            made = Record(row.what, row.fields["function"])
+            options = Revived()(made.mapping("options"))
+            layer.function = make_function(made.text("name"), self._named(made), options)
+        if "initial" in row:
+            initial = Revived()(row.fields["initial"])
+            full = np.broadcast_to(np.asarray(initial), shape).reshape(-1)
+            layer.initial = initial if whole else full[kept]
+        return layer
+
+    def _one(self, row: Record, keys: list[Any], name: str, before: str) -> str:
+        """Return the one activation or aggregation of a layer's nodes."""
+        if "function" in row and name == "activation":
+            return before
+        found = {str(self.graph.nodes[key].get(name, before)) for key in keys}
+        if len(found) > 1:
+            raise GraphError(
+                f"{row.what}: its nodes have the {name}s {', '.join(sorted(found))}; give all of "
+                f"them one, or take the attribute 'layer' off those that differ"
+            )
+        return found.pop()
+
+    def _named(self, row: Record) -> dict[str, Parameter]:
+        names = list(self.parameters)
+        return {
+            local: self.parameters[names[_number(row, number, len(names))]]
+            for local, number in row.mapping("parameters").items()
+        }
+
+    def _relate(self, row: Record, layer: Layer) -> None:
+        for key in ("root", "const", "mask"):
+            if key in row:
+                setattr(layer, key, self.by_row[row.whole(key, below=len(self.rows))])
+        if "tutorial" in row and layer.role == "const" and layer.root is not None:
+            layer.config["after"] = layer.root.size  # it counts as the last node
+        if "initial_layer" in row:
+            layer.initial = self.by_row[row.whole("initial_layer", below=len(self.rows))]
+        for name, number in row.mapping("parts").items():
+            part = self.by_row[_number(row, number, len(self.rows))]
+            if part is not None:
+                layer.parts[name] = part
+
+    # bundles --------------------------------------------------------------------------------------
+
+    def read(self, edges: list[Edge]) -> dict[str, Parameter]:
+        """Make the bundles; what belongs to none is left in ``loose_edges``.
+
+        Returns the parameters by name.
+        """
+        mine: dict[int, list[Edge]] = {}
+        rows = [
+            (target, each)
+            for target, row in enumerate(self.rows)
+            for each in row.records("incoming", f"{row.what}: bundle")
+        ]
+        for edge in edges:
+            number = edge[2].get("bundle", -1)
+            known = isinstance(number, int) and 0 <= number < len(rows)
+            if known and self._fits(edge, *rows[number]):
+                mine.setdefault(number, []).append(edge)
+            else:
+                self.loose_edges.append(edge)
+        for number, (target, row) in enumerate(rows):
+            self._bundle(row, target, mine.get(number, []))
+        return self.parameters
+
+    def _fits(self, edge: Edge, target: int, row: Record) -> bool:
+        up, down, data = edge
+        source = self.by_row[row.whole("source", below=len(self.rows))]
+        ends = self.layer_at(up) is source and self.layer_at(down) is self.by_row[target]
+        delay = int(row.fields.get("delay", 0))
+        parameter = self._parameter(row)
+        name = None if parameter is None else parameter.name
+        return ends and data.get("delay", 0) == delay and data.get("parameter") == name
+
+    def _parameter(self, row: Record) -> Parameter | None:
+        if "parameter" not in row:
+            return None
+        return list(self.parameters.values())[row.whole("parameter", below=len(self.parameters))]
+
+    def _bundle(self, row: Record, target_row: int, edges: list[Edge]) -> None:
+        source_row = row.whole("source", below=len(self.rows))
+        source, target = self.by_row[source_row], self.by_row[target_row]
+        if source is None or target is None:
+            return
+        parameter = self._parameter(row)
+        delay = int(row.fields.get("delay", 0))
+        ups = np.array([self.places[up].index for up, _, _ in edges], dtype=np.int64)
+        downs = np.array([self.places[down].index for _, down, _ in edges], dtype=np.int64)
+        addresses = np.array([each.get("index", 0) for _, _, each in edges], dtype=np.int64)
+        if parameter is not None:
+            self._weigh_edges(parameter, edges)
+        if self.whole[source_row] and self.whole[target_row]:
+            options = Revived()(row.mapping("options"))
+            made = make_bundle(row.text("type"), source, target, parameter, delay, options)
+            if _same(made, ups, downs, addresses):
+                return
+            target.incoming.remove(made)
+            if isinstance(made, BridgeConnections) or made.constant != 1.0:
+                raise GraphError(
+                    f"{made.label}: its connections cannot be taken out one by one; keep them all"
+                )
+        if parameter is not None:
+            self.changed.add(parameter.name)
+        if len(edges):
+            TableConnections(source, target, parameter, ups, downs, addresses, delay)
+
+    def _weigh_edges(self, parameter: Parameter, edges: list[Edge]) -> None:
+        uses = []
+        for up, down, data in edges:
+            what = f"edge {up!r} -> {down!r}"
+            index = whole_number(what, "index", data.get("index", 0))
+            weight = real(what, "weight", data.get("weight"))
+            uses.append((what, index, weight, flag(what, "trainable", data.get("trainable", True))))
+            gradient = real(what, "gradient", data.get("gradient", 0.0))
+            parameter.gradient.reshape(-1)[index] = gradient
+        self.weigh(parameter.name, uses)
+
+    def retire(self) -> None:
+        """Freeze the weights, now 0, of connections that were taken out."""
+        for name in self.changed:
+            parameter = self.parameters[name]
+            used = np.array(list(self.weighed.get(name, {})), dtype=np.int64)
+            parameter.freeze(np.setdiff1d(np.arange(parameter.size), used))
+
+    def finish(self, network: Network) -> None:
+        """Give the network what is left of the structure: names, time, the random generator."""
+        if self.structure is None:
+            return
+        group = Record("the group of hand-made nodes", self.structure.fields.get("group"))
+        if network.handmade.nodes and group.text("name"):
+            network.handmade.group.name = group.text("name")
+        network.handmade.group.sequence |= group.flag("sequence")
+        network.handmade.group.steps = group.whole("steps") if "steps" in group else None
+        state = Revived()(self.structure.mapping("generator"))
+        network.generator = restored_generator(state)
+        own = self.parameters.get(str(self.structure.fields.get("own")))
+        weights = network.handmade.weights
+        if own is not None and weights is not None:
+            weights.regularizer = own.regularizer
+            if not own.trainable:
+                weights.trainable, weights.frozen = False, None
+
+
+def _same(
+    bundle: Bundle, ups: NDArray[np.int64], downs: NDArray[np.int64], addresses: NDArray[np.int64]
+) -> bool:
+    """Whether a bundle has just these connections."""
+    had = np.stack(bundle.edges())
+    has = np.stack([ups, downs, addresses])
+    if had.shape != has.shape:
+        return False
+    return bool((had[:, np.lexsort(had)] == has[:, np.lexsort(has)]).all())
+
+
+def _size(row: Record) -> int:
+    return int(np.prod(row.sizes("shape"), dtype=np.int64))
+
+
+def _number(row: Record, number: object, below: int) -> int:
+    if type(number) is not int or not 0 <= number < below:
+        raise FormatError(f"{row.what} refers to number {number!r} of {below}")
+    return number
+
+
+def _numbers(what: str, values: Any, size: int) -> NDArray[np.float64]:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape != (size,) or not np.isfinite(array).all():
+        raise FormatError(f"{what}: its values are not {size} finite numbers")
+    return array

@@ -1,0 +1,218 @@
+"""The unrolled view of larger networks: one box for a layer at every step of time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurograph.graph.layer import ZEROS, Layer
+from neurograph.graph.temporal import StepConnections, UnfoldConnections
+from neurograph.render.boxes import Box, boxes_of, whole
+from neurograph.render.curves import Curve, Spot, bend, route
+from neurograph.render.fill import hues_of
+from neurograph.render.key import scale, title_of
+from neurograph.render.options import Options
+from neurograph.render.picture import Picture, words
+from neurograph.render.style import FAINT, INK, clip, markup, signed_colour
+
+if TYPE_CHECKING:
+    from neurograph.graph.network import Network
+
+CELLS = 10
+CELL = 8.0
+HALF_WIDTH, HALF_HEIGHT = 52.0, 17.0
+STRIDE, ROW = 150.0, 66.0
+ARROW = 6.0
+BULGES = (0, 40, -40, 62, -62, 90, -90, 130, -130)
+
+
+def boxes_unrolled(network: Network, options: Options, steps: int, run: int) -> Picture:
+    """Return the picture of the layers of a recurrent network over some steps of time."""
+    from neurograph.render.unrolled import notes_on_time
+
+    picture = Picture(network.name)
+    sheet = _Sheet(network, boxes_of(network, options.expand), options, steps, picture)
+    sheet.paint()
+    lines = [(title_of(network, options), 10, INK)]
+    lines += [(note, 9, FAINT) for note in notes_on_time(network, steps, run)]
+    y = -HALF_HEIGHT - 54.0
+    x = (sheet.right + sheet.left) / 2
+    labels = [
+        f'<<font point-size="{size}" color="{colour}">{markup(text)}</font>>'
+        for text, size, colour in lines
+    ]
+    if options.values and sheet.largest:
+        key = scale(options.values[0], sheet.largest, hues_of(options.values[0]))
+        labels.append(f'<<table border="0" cellspacing="0" cellpadding="1"><tr>{key}</tr></table>>')
+    for number, label in enumerate(labels):
+        sheet.text(f"caption{number}", x, y - 15.0 * number, label)
+    return picture
+
+
+class _Sheet:
+    """Boxes by step (left to right) and depth (upwards)."""
+
+    def __init__(
+        self, network: Network, boxes: list[Box], options: Options, steps: int, picture: Picture
+    ) -> None:
+        self.network, self.boxes, self.options = network, boxes, options
+        self.steps, self.picture = steps, picture
+        self.shown = [_showing(box) for box in boxes]
+        self.timed = [any(layer.sequence for layer in box.layers) for box in boxes]
+        self.after = self._after()
+        chosen = options.values[0] if options.values else None
+        self.largest = 0.0
+        if chosen is not None:
+            stores = [getattr(layer, f"_{chosen}") for layer in self.shown if layer is not None]
+            sizes = [float(np.abs(np.asarray(s)).max()) for s in stores if s is not ZEROS]
+            self.largest = max(sizes, default=0.0)
+        self.spots = {
+            (k, time): Spot(time * STRIDE, k * ROW, HALF_WIDTH, HALF_HEIGHT, square=True)
+            for k in range(len(boxes))
+            for time in self.times(k)
+        }
+        self.left = min(spot.x for spot in self.spots.values()) - HALF_WIDTH
+        self.right = max(spot.x for spot in self.spots.values()) + HALF_WIDTH
+
+    def _after(self) -> list[bool]:
+        """Return which boxes without time come after those with time."""
+        after: list[bool] = []
+        for k, box in enumerate(self.boxes):
+            fed = any(self.timed[s] or after[s] for s in box.sources if s < k)
+            after.append(fed and not self.timed[k])
+        return after
+
+    def times(self, k: int) -> range:
+        """Return the steps at which a box stands."""
+        if self.timed[k]:
+            return range(self.steps)
+        return range(self.steps, self.steps + 1) if self.after[k] else range(-1, 0)
+
+    def paint(self) -> None:
+        """Draw everything but the caption."""
+        for (k, time), spot in self.spots.items():
+            self.box(k, time, spot)
+        for k, box in enumerate(self.boxes):
+            for source in box.sources:
+                for up, down in self.pairs(source, k):
+                    self.arrow((source, up), (k, down), INK)
+            for source, delay in box.late:
+                for time in self.times(k):
+                    if (source, time - delay) in self.spots:
+                        self.arrow((source, time - delay), (k, time), "#0a4b96")
+        for time in range(self.steps):
+            label = f'<<font point-size="9" color="{FAINT}">t = {time}</font>>'
+            self.text(f"t{time}", time * STRIDE, -HALF_HEIGHT - 20.0, label)
+
+    def pairs(self, source: int, target: int) -> list[tuple[int, int]]:
+        """Return the steps of two boxes that are joined without delay."""
+        ups, downs = self.times(source), self.times(target)
+        if self.timed[source] and self.timed[target]:
+            return [(time, time) for time in ups]
+        if not self.timed[source]:
+            return [(ups[0], time) for time in downs]
+        bundles = [
+            bundle
+            for layer in self.boxes[target].layers
+            for bundle in layer.incoming
+            if bundle.source in self.boxes[source].layers
+        ]
+        if any(isinstance(bundle, UnfoldConnections) for bundle in bundles):
+            return [(time, downs[0]) for time in ups]
+        step = next((b.step for b in bundles if isinstance(b, StepConnections)), -1)
+        return [(step if 0 <= step < self.steps else self.steps - 1, downs[0])]
+
+    def box(self, k: int, time: int, spot: Spot) -> None:
+        """Draw a layer at one step."""
+        box = self.boxes[k]
+        name = clip(box.layer.name or box.layer.kind, 2 * HALF_WIDTH - 12.0, 10.0)
+        rows = f'<tr><td><b><font point-size="10">{markup(name)}</font></b></td></tr>'
+        values = self.values(k, time)
+        if values is None:
+            text = markup(clip(f"{box.manner} {box.shape}", 2 * HALF_WIDTH - 8.0, 8.0))
+            rows += f'<tr><td><font point-size="8" color="{FAINT}">{text}</font></td></tr>'
+        else:
+            what = self.options.values[0]
+            cells = "".join(
+                f'<td border="1" width="{CELL}" height="{CELL}" fixedsize="true" '
+                f'bgcolor="{signed_colour(float(value), self.largest, hues_of(what))}"></td>'
+                for value in values[:CELLS]
+            )
+            more = '<td><font point-size="8">…</font></td>' if len(values) > CELLS else ""
+            rows += (
+                '<tr><td><table border="0" cellborder="1" cellspacing="0" cellpadding="0">'
+                f"<tr>{cells}{more}</tr></table></td></tr>"
+            )
+        self.picture.node(
+            f"b{k}.{time}",
+            label=f'<<table border="0" cellspacing="1" cellpadding="0">{rows}</table>>',
+            shape="box",
+            style="rounded,filled",
+            fillcolor=box.fill,
+            color=FAINT,
+            pos=f"{spot.x:.1f},{spot.y:.1f}",
+            width=f"{2 * spot.half_width / 72:.3f}",
+            height=f"{2 * spot.half_height / 72:.3f}",
+            fixedsize="true",
+            margin="0",
+            tooltip=words(f"{box.layer.name}: {box.manner}, {box.shape}"),
+            **{"class": "layer"},
+        )
+
+    def values(self, k: int, time: int) -> Any:
+        """Return the values to show in a box, or None."""
+        layer = self.shown[k]
+        if layer is None or not self.options.values:
+            return None
+        store: Any = getattr(layer, f"_{self.options.values[0]}")
+        if store is ZEROS:
+            return None
+        array = np.asarray(store)
+        if array.ndim > 1 + layer.sequence:
+            array = array[:, self.options.sample]
+        return array[:, time] if layer.sequence and array.ndim > 1 else array
+
+    def arrow(self, up: tuple[int, int], down: tuple[int, int], colour: str) -> None:
+        """Draw the way of values from one box to another."""
+        low, high = sorted((up[1], down[1]))
+        spots = [
+            spot
+            for place, spot in self.spots.items()
+            if low <= place[1] <= high and place not in (up, down)
+        ]
+        curve: Curve
+        if abs(up[0] - down[0]) == 1 and up[1] == down[1]:
+            curve = bend(self.spots[up], self.spots[down], 0.0, ARROW)
+        else:
+            curve, _ = route(self.spots[up], self.spots[down], BULGES, spots, ARROW)
+        self.picture.edge(
+            f"b{up[0]}.{up[1]}",
+            f"b{down[0]}.{down[1]}",
+            pos=curve.text(True),
+            color=colour,
+            arrowsize=f"{ARROW / 10:g}",
+            **{"class": "way" if up[1] == down[1] else "late way"},
+        )
+
+    def text(self, name: str, x: float, y: float, label: str) -> None:
+        """Put a label at a point."""
+        self.picture.node(
+            name,
+            label=label,
+            shape="plaintext",
+            pos=f"{x:.1f},{y:.1f}",
+            width="0",
+            height="0",
+            margin="0",
+            **{"class": "caption"},
+        )
+
+
+def _showing(box: Box) -> Layer | None:
+    """Return the layer whose values a box shows: its own, or of its parts the one like it."""
+    top = whole(box.layer)
+    if box.layer.members is not None:
+        return box.layer
+    timed = [layer for layer in box.layers if layer.sequence and layer.shape == top.shape]
+    return box.layer if box.layer.sequence or not timed else timed[-1]
