@@ -8,15 +8,15 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from cases import CASES
+from numpy.typing import NDArray
+from random_graphs import random_network
+
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode
 from neurograph.interpret import backward, calc_gradients, forward
 from neurograph.train.losses import get_loss
 from neurograph.train.model import Model
-from random_graphs import random_network
 
 Array = NDArray[Any]
 
