@@ -44,9 +44,9 @@ def combine(
     for k in range(fan_in):
         column = incoming.where(np.arange(k, len(incoming.sources), fan_in))
         rows = irregular.source_rows(int(column.sources[0]), int(column.delays[0]))
-        operands.append(irregular.signals(rows, column.edges, f"{name}_{k}"))
+        operands.append(irregular.kernels.signals(rows, column.edges, f"{name}_{k}"))
     operation = {"product": "multiply", "max": "maximum"}[kind]
-    irregular.note(name, operation, f"{fan_in} connections into each node", incoming.edges)
+    irregular.kernels.note(name, operation, f"{fan_in} connections into each node", incoming.edges)
     irregular.builder.emit(operation, net, *operands, accumulate=False)
 
 

@@ -1,7 +1,7 @@
 """Given: how objects that statements refer to are written into the source text.
 
-Small tables are written out. Larger ones, and objects that have no text (a layer function, a loss of
-one's own), come from the mapping ``given``, which is ``plan.given``.
+Small tables are written out. Larger ones, and objects that have no text (a layer function, a loss
+of one's own), come from the mapping ``given``, which is ``plan.given``.
 """
 
 from __future__ import annotations

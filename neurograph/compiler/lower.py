@@ -126,7 +126,9 @@ class Lowering:
 
     def history(self, layer: Layer) -> tuple[int, int]:
         """Return how many steps before the first and after the last somebody reads."""
-        delays = [bundle.delay for bundle in layer.outgoing] + self.irregular.delays_from(layer)
+        delays = [
+            bundle.delay for bundle in layer.outgoing
+        ] + self.irregular.arrangement.delays_from(layer)
         return max([0, *delays]), max([0, *(-delay for delay in delays)])
 
     def declare(self, name: str, layer: Layer, role: str = "value", dtype: str = "") -> str:

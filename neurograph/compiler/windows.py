@@ -1,7 +1,7 @@
 """Windows: whether explicit edges between nodes with coordinates are a convolution.
 
-A geometry is guessed from a few nodes, then its own connections are compared with the table; only if
-all are equal, addresses included, does it count.
+A geometry is guessed from a few nodes, then its own connections are compared with the table; only
+if all are equal, addresses included, does it count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Nodes that fill an image: ``shape`` (rows, columns, channels) and, for each place, its node."""
+    """Nodes that fill an image: ``shape`` (rows, columns, channels) and, for each place, its
+    node.
+    """
 
     shape: tuple[int, int, int]
     nodes: Indices

@@ -1,7 +1,7 @@
 """Batch normalisation along the last axis, by the statistics of the batch or by the moving ones.
 
-The operands after x are those of gamma and beta that exist, in this order, then for ``rescale`` (the
-form for inference) the moving mean and variance. ``relu=1`` cuts the outputs off at 0.
+The operands after x are those of gamma and beta that exist, in this order, then for ``rescale``
+(the form for inference) the moving mean and variance. ``relu=1`` cuts the outputs off at 0.
 """
 
 from __future__ import annotations

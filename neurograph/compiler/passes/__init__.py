@@ -1,8 +1,8 @@
 """The passes: named, pure changes of a program, each of which can be switched off.
 
-A pass takes a program and returns an equivalent one; after each the verifier checks the result. Some
-work on the forward pass alone, and the backward pass is derived from what they leave; the others come
-after it.
+A pass takes a program and returns an equivalent one; after each the verifier checks the result.
+Some work on the forward pass alone, and the backward pass is derived from what they leave; the
+others come after it.
 """
 
 from __future__ import annotations

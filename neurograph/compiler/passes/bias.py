@@ -1,4 +1,6 @@
-"""Fold the bias: a product and its bias become one product, with a column of ones in the operand."""
+"""Fold the bias: a product and its bias become one product, with a column of ones in the
+operand.
+"""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ def merge_products(program: Program) -> Program:
     """Return the program with products of one operand and adjacent weight columns made one.
 
     That is what the gates of an LSTM are: their weights lie side by side in one kernel. The outputs
-    become parts of one array, so everything else stays as it is. Siblings must be set or added alike
-    and be base arrays of one type; those inside a loop are merged with those inside it only.
+    become parts of one array, so everything else stays as it is. Siblings must be set or added
+    alike and be base arrays of one type; those inside a loop are merged with those inside it only.
     """
     for group in _groups(program):
         merged = _merge(program, group)

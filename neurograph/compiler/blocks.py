@@ -1,0 +1,196 @@
+"""Blocks: which hand-made nodes are calculated at once, and the rows that hold their values.
+
+The values of all hand-made nodes are the rows of one array, in order of calculation; like nodes of
+one rank form a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurograph.compiler.aggregate import Incoming
+from neurograph.compiler.recognise import Edges
+from neurograph.functions import Activation
+from neurograph.graph.layer import Layer
+from neurograph.graph.network import Network
+from neurograph.graph.node import ConstNode, InputNode, Node
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Like hand-made nodes that are calculated at once: rows ``start : start + len(nodes)``."""
+
+    kind: str
+    nodes: tuple[int, ...]
+    start: int
+    activation: Activation
+    aggregation: str
+
+    @property
+    def stop(self) -> int:
+        """The row after the last."""
+        return self.start + len(self.nodes)
+
+
+class Arrangement:
+    """The hand-made nodes of a network in blocks, and its edge table by block and source.
+
+    Attributes
+    ----------
+    row : array of int
+        The row of each hand-made node.
+    blocks : dict
+        Stage number to the blocks of each of its ranks.
+    library : list of Layer
+        All layers but the group of hand-made nodes.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.group = network.handmade.group
+        self.table = network.handmade.table()
+        self.library = [layer for layer in network.layers if layer is not self.group]
+        self._node_layer = np.repeat(
+            np.arange(len(self.library)), [layer.size for layer in self.library]
+        )
+        self._group_start = self.group.offset if self.group.size else self._node_layer.size
+        self.blocks: dict[int, list[list[Block]]] = {}
+        self._arrange()
+        self._sort_edges()
+
+    def _arrange(self) -> None:
+        """Give every hand-made node a row, block by block in order of calculation."""
+        first = len(self.library) if self.group.size else 0
+        self.row = np.zeros(self.group.size, dtype=np.int64)
+        keys = self._keys() if self.group.size else []
+        at = 0
+        for number, stage in enumerate(self.network.stages() if self.group.size else []):
+            ranks = []
+            for rank in stage.ranks:
+                nodes = rank[rank >= first] - first
+                groups: dict[Hashable, list[int]] = {}
+                for index in nodes.tolist():
+                    groups.setdefault(keys[index], []).append(index)
+                blocks = []
+                for members in groups.values():
+                    blocks.append(self._block(members, at))
+                    self.row[members] = np.arange(at, at + len(members))
+                    at += len(members)
+                ranks.append(sorted(blocks, key=lambda block: block.start))
+            self.blocks[number] = ranks
+
+    def _block(self, members: list[int], start: int) -> Block:
+        node = self.network.handmade.nodes[members[0]]
+        kind = {InputNode: "input", ConstNode: "const"}.get(type(node), "units")
+        return Block(kind, tuple(members), start, node.activation, node.aggregation)
+
+    def _keys(self) -> list[Hashable]:
+        """Return for each node what it must share with the other nodes of its block."""
+        into: list[list[tuple[int, int]]] = [[] for _ in range(self.group.size)]
+        plain = all(node.aggregation in ("sum", "mean") for node in self.network.handmade.nodes)
+        if not plain:
+            inside = self.table.downs >= self._group_start
+            downs = (self.table.downs[inside] - self._group_start).tolist()
+            sources = self._source_of(self.table.ups[inside]).tolist()
+            for down, source, delay in zip(
+                downs, sources, self.table.delays[inside].tolist(), strict=True
+            ):
+                into[down].append((source, delay))
+
+        def key(index: int, node: Node) -> Hashable:
+            if not isinstance(node, Node) or isinstance(node, (InputNode, ConstNode)):
+                return type(node).__name__
+            if node.aggregation in ("sum", "mean"):
+                return (node.activation.name, node.aggregation)
+            return (node.activation.name, node.aggregation, tuple(into[index]))
+
+        return [key(index, node) for index, node in enumerate(self.network.handmade.nodes)]
+
+    def _source_of(self, ups: Indices) -> Indices:
+        """Return the number of the library layer of each node, -1 for hand-made nodes."""
+        found = np.full(len(ups), -1, dtype=np.int64)
+        inside = ups < self._node_layer.size
+        found[inside] = self._node_layer[ups[inside]]
+        return found
+
+    def _sort_edges(self) -> None:
+        """Sort the edges by the row of their lower end; those into library layers go by layer."""
+        table = self.table
+        self._sources = self._source_of(table.ups)
+        self._lower_layer = self._source_of(table.downs)
+        place = table.downs - self._group_start
+        inside = self._lower_layer < 0
+        target = np.full(len(table.downs), -1, dtype=np.int64)
+        target[inside] = self.row[place[inside]]
+        self._order = np.argsort(target, kind="stable")
+        self._targets = target[self._order]
+
+    def edges_into(self, block: Block) -> Indices:
+        """Return which edges of the table lead into a block."""
+        low, high = np.searchsorted(self._targets, [block.start, block.stop])
+        return self._order[low:high]
+
+    def edges_into_layer(self, layer: Layer) -> Indices:
+        """Return which hand-made connections lead into a library layer."""
+        if not len(self.table.downs) or layer not in self.library:
+            return np.empty(0, dtype=np.int64)
+        return np.flatnonzero(self._lower_layer == self.library.index(layer))
+
+    def delays_from(self, layer: Layer) -> list[int]:
+        """Return the delays of hand-made connections out of a library layer."""
+        if layer not in self.library or not len(self.table.ups):
+            return []
+        chosen = self._sources == self.library.index(layer)
+        return [int(each) for each in np.unique(self.table.delays[chosen])]
+
+    def delays_within(self) -> Indices:
+        """Return the delays of the connections out of hand-made nodes."""
+        return self.table.delays[self._sources < 0]
+
+    def downs_in(self, block: Block, chosen: Indices) -> Indices:
+        """Return for edges into a block the numbers of their lower ends in it."""
+        return self.row[self.table.downs[chosen] - self._group_start] - block.start
+
+    def edges(self, chosen: Indices, start: int) -> dict[tuple[int, int], Edges]:
+        """Split edges by source and delay; ``start`` is the number of the first lower node."""
+        table = self.table
+        parts: dict[tuple[int, int], Edges] = {}
+        sources, delays = self._sources[chosen], table.delays[chosen]
+        for source, delay in sorted(set(zip(sources.tolist(), delays.tolist(), strict=True))):
+            some = chosen[(sources == source) & (delays == delay)]
+            ups = table.ups[some]
+            if source < 0:
+                ups = self.row[ups - self._group_start]
+            else:
+                ups = ups - self.library[source].offset
+            downs = table.downs[some]
+            if start < 0:
+                downs = self.row[downs - self._group_start] + start
+            else:
+                downs = downs - start
+            parts[source, delay] = Edges(ups, downs, table.owners[some], table.addresses[some])
+        return parts
+
+    def incoming(self, chosen: Indices, downs: Indices) -> Incoming:
+        """Return some edges with where they come from; ``downs`` are their lower ends."""
+        table = self.table
+        sources, ups = self._sources[chosen], table.ups[chosen].copy()
+        made = sources < 0
+        ups[made] = self.row[ups[made] - self._group_start]
+        offsets = np.array([layer.offset for layer in self.library], dtype=np.int64)
+        ups[~made] -= offsets[sources[~made]]
+        edges = Edges(ups, downs, table.owners[chosen], table.addresses[chosen])
+        return Incoming(sources, table.delays[chosen], edges)
+
+    def name(self, block: Block) -> str:
+        """Return a name for a block: its nodes, if they are few."""
+        if len(block.nodes) <= 3:
+            nodes = self.network.handmade.nodes
+            return "_".join(nodes[index].label for index in block.nodes)
+        return f"{block.activation.name}_{block.start}_{block.stop}"
