@@ -202,6 +202,11 @@ class Connection:
         return self._bundle.step_of(self.upstream_node.index, self.downstream_node.index)
 
     @property
+    def reverses(self) -> bool:
+        """Whether it carries the last step to the first, the last but one to the second, …."""
+        return bool(getattr(self._bundle, "reverses", False))
+
+    @property
     def trainable(self) -> bool:
         """Whether training may change the weight (all connections that share it included)."""
         if self._parameter is None:

@@ -200,7 +200,7 @@ class Network(NetworkVerbs):
             if layer.name in taken:
                 raise GraphError(f"two layers are called {layer.name!r}; give one another name")
             taken.add(layer.name)
-        for layer in self.layers:
+        for layer in sorted(self.layers, key=_depth):
             if not layer.name and layer.root is not None:
                 part = next((k for k, v in layer.root.parts.items() if v is layer), layer.kind)
                 layer.name = names.free(f"{layer.root.name}/{part}", taken)
@@ -331,8 +331,7 @@ class Network(NetworkVerbs):
             for local, parameter in layer.parameters.items():
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
-                    owner = layer.root or layer
-                    found[f"{owner.name}/{local}"] = parameter
+                    found[f"{layer.name}/{local}"] = parameter
         taken = set(found)
         for parameter in self.handmade.table().parameters:
             if id(parameter) not in seen:
@@ -528,6 +527,11 @@ def _ends(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[list
 
 def _as_list(ends: Any) -> list[Any]:
     return list(ends) if isinstance(ends, (list, tuple)) else [ends]
+
+
+def _depth(layer: Layer) -> int:
+    """Return of how many layers, one inside the other, a layer is a part."""
+    return 0 if layer.root is None else 1 + _depth(layer.root)
 
 
 def _upstream_layers(ends: list[Layer]) -> list[Layer]:

@@ -2,7 +2,8 @@
 
 A sequence of T steps of shape ``shape`` and an image of shape (T, shape) hold the same values; so
 do the arrays of a run, (batch, T, shape) both. ``FoldConnections`` goes from the image to the
-sequence, ``UnfoldConnections`` back, ``StepConnections`` picks one step. All weights are 1.
+sequence, ``UnfoldConnections`` back, ``StepConnections`` picks one step, ``ReverseConnections``
+turns a sequence round. All weights are 1.
 """
 
 from __future__ import annotations
@@ -142,6 +143,42 @@ class StepConnections(BridgeConnections):
     def describe(self) -> dict[str, Any]:
         """Return what, beside source and target, rebuilds it."""
         return {"step": self.step}
+
+
+class ReverseConnections(BridgeConnections):
+    """Node i of the target has, at step t, the output of node i of the source at step T - 1 - t.
+
+    It turns a sequence round. It does not help to close a cycle, since it never points to the past
+    alone.
+    """
+
+    reverses = True
+
+    def __init__(self, source: Layer, target: Layer) -> None:
+        if source.size != target.size:
+            raise ShapeError(
+                f"{source.name} -> {target.name}: the one has {source.size} nodes a step, the "
+                f"other {target.size}; a sequence is turned round node by node"
+            )
+        super().__init__(source, target, from_sequence=True, to_sequence=True)
+
+    def remove(self, connection: Connection) -> None:
+        """Refuse: an explicit table of edges could not turn time round."""
+        raise GraphError(
+            f"{connection.label}: a connection that turns time round cannot be removed; remove "
+            f"those into or out of its nodes"
+        )
+
+    def into(self, down: int) -> tuple[Indices, Indices]:
+        """Return the one upstream index and its weight address."""
+        return np.array([down]), np.zeros(1, np.int64)
+
+    def out_of(self, up: int) -> tuple[Indices, Indices]:
+        """Return the one downstream index and its weight address."""
+        return np.array([up]), np.zeros(1, np.int64)
+
+    def __len__(self) -> int:
+        return self.source.size
 
 
 def _steps(source: Layer, target: Layer, whole: int, step: int) -> int:
