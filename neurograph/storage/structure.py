@@ -8,7 +8,6 @@ kept apart, by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -206,31 +205,14 @@ def _node_number(node: Node) -> int:
 
 
 def _in_order(handmade: HandMade) -> list[Connection]:
-    """Return the hand-made connections in an order that every node's lists agree with.
+    """Return the hand-made connections, those out of one node in the order of its list.
 
-    They were made in such an order, and a node adds up what arrives in the order of its list; a
-    network built again in this order calculates the same bits.
+    A node adds up the deltas that come back in that order, so a network built again in it
+    calculates the same bits. The order of what arrives follows from the nodes' numbers.
     """
-    connections = handmade.connections
-    waiting = dict.fromkeys(map(id, connections), 0)
-    followers: dict[int, list[Connection]] = {id(each): [] for each in connections}
-    nodes = {id(node): node for each in connections for node in _ends(each)}
-    for node in nodes.values():
-        for wires in (node._upstream, node._downstream):
-            for before, after in pairwise(wires):
-                followers[id(before)].append(after)
-                waiting[id(after)] += 1
-    ready = [each for each in connections if not waiting[id(each)]]
-    for connection in ready:  # grows while it is read
-        for after in followers[id(connection)]:
-            waiting[id(after)] -= 1
-            if not waiting[id(after)]:
-                ready.append(after)
-    return ready
-
-
-def _ends(connection: Connection) -> tuple[Node, Node]:
-    return connection.upstream_node, connection.downstream_node
+    handmade.table()
+    nodes = [*handmade.nodes, *handmade.anchors.values()]
+    return [connection for node in nodes for connection in node._downstream]
 
 
 def _activation(what: str, activation: Activation) -> str:
