@@ -157,6 +157,21 @@ def test_shared_weights_are_shared_again(path):
     assert twin.parameters["w"].value.tolist() == [0.5, 7.0]
 
 
+def test_learning_rate_factors_of_connections_outlive_edits_and_files(path):
+    a, y = ng.InputNode("a"), ng.Node("identity", name="y")
+    for delay in range(3):
+        ng.Connection(a, y, weight=float(delay), delay=delay)
+    net = ng.Network(inputs=[a], outputs=[y])
+    net.parameters["connections/weight"].learning_rate_factor = np.array([0.0, 0.5, 0.25])
+    net.find("a->y [delay 1]").remove()
+    net.connect("y", "y", weight=9.0, delay=1)
+    net.save(path)
+    for each in (net, ng.load(path)):
+        weights = each.parameters["connections/weight"]
+        assert weights.value.tolist() == [0.0, 2.0, 9.0]
+        assert np.asarray(weights.learning_rate_factor).tolist() == [0.0, 0.25, 1.0]
+
+
 def test_nodes_that_nothing_reaches_are_kept(path):
     a, h, y = ng.InputNode("a"), ng.Node(name="h"), ng.Node(name="y")
     ng.Connection(a, h, weight=1e-9)

@@ -16,7 +16,7 @@ from neurograph.graph.connection import Connection
 from neurograph.graph.connections import Connections
 from neurograph.graph.layer import Layer
 from neurograph.graph.node import InputNode, Node
-from neurograph.parameter import Parameter
+from neurograph.parameter import Array, Parameter
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -149,6 +149,7 @@ class HandMade(Connections):
         weights.frozen = frozen if frozen.any() else None
         if old is not None:
             weights.regularizer = old.regularizer
+            weights.learning_rate_factor = _factors(old, own)
         for index, connection in enumerate(own):
             connection._parameter, connection._index = weights, index
         self.weights = weights
@@ -161,6 +162,14 @@ class HandMade(Connections):
         connections, table = self.connections, self.table()
         for k in np.lexsort((table.delays, table.downs, table.ups)).tolist():
             yield connections[k]
+
+
+def _factors(old: Parameter, own: list[Connection]) -> float | Array:
+    """Return the learning-rate factors of connections at their new addresses; new ones have 1."""
+    if not isinstance(old.learning_rate_factor, np.ndarray):
+        return old.learning_rate_factor
+    kept = old.learning_rate_factor.reshape(-1)
+    return np.array([kept[each._index] if each._parameter is old else 1.0 for each in own])
 
 
 def collect(seeds: Iterable[Node]) -> list[Node]:
