@@ -21,6 +21,9 @@ _HOMES: dict[str, str] = {
     "graph.connections": "Connections",
     "graph.layer": "Layer",
     "graph.network": "Network",
+    "perceptron": "Perceptron LinearUnit",
+    "check.gradients": "gradient_check",
+    "check.parity": "parity_check",
     "layers.core": "Input Dense Activation Softmax ReLU LeakyReLU Dropout",
     "layers.convolution": "Conv1D Conv2D DepthwiseConv2D",
     "layers.pooling": "MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D "

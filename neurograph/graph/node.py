@@ -293,11 +293,24 @@ class Node:
             elif parameter is not None:
                 connection.add_gradient()
 
-    def explain(self) -> str:
-        """Return the arithmetic of this node, forward and backward, with its numbers."""
+    def explain(self, sample: int = 0, step: int = -1, limit: int = 8) -> str:
+        """Return the arithmetic of this node in the last run, forward and backward, as text.
+
+        Parameters
+        ----------
+        sample, step : int
+            Which sample of the batch and which step of time to look at.
+        limit : int
+            How many terms of a long sum to show: the largest.
+
+        Raises
+        ------
+        OptionError
+            If the last run had no such sample or step.
+        """
         from neurograph.graph.verbs import explain_node
 
-        return explain_node(self)
+        return explain_node(self, sample, step, limit)
 
     def __str__(self) -> str:
         return (

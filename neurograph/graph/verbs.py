@@ -410,8 +410,8 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         load_npz(cast("Network", self), path)
 
 
-def explain_node(node: Node) -> str:
+def explain_node(node: Node, sample: int, step: int, limit: int) -> str:
     """Return the arithmetic of a node with its numbers."""
     from neurograph.inspect.explain import explain_node as explain
 
-    return explain(node)
+    return explain(node, sample, step, limit)
