@@ -103,7 +103,7 @@ class _Chart:
     def __init__(self, program: Program, picture: Picture) -> None:
         self.program, self.picture = program, picture
         self.number = 0
-        self.writers: dict[str, list[str]] = {}
+        self.writers: dict[str, list[tuple[str, str]]] = {}  # by base: array written, box
         self.costs = {
             id(statement): self.cost(statement)
             for step in (*program.forward, *program.backward)
@@ -147,7 +147,7 @@ class _Chart:
             margin="0.05,0.02",
             **{"class": "given"},
         )
-        self.writers[name] = [f"a{name}"]
+        self.writers[name] = [(name, f"a{name}")]
 
     def statement(self, frame: Any, statement: Statement) -> None:
         """Draw a statement, and arrows from those that wrote what it reads."""
@@ -158,8 +158,8 @@ class _Chart:
         ink = "#ffffff" if luminance(fill) < 0.5 else INK
         soft = ink if luminance(fill) < 0.72 else FAINT
         out = self.program.arrays[statement.out.name]
-        attributes = ", ".join(str(value) for _, value in statement.attributes)
-        heading = f"{statement.op} {attributes}".strip()
+        manner = statement.get("function", statement.get("aggregation", ""))
+        heading = f"{statement.op} {manner}".strip()
         weights = [
             ref.name
             for ref in statement.inputs
@@ -183,18 +183,45 @@ class _Chart:
             tooltip=words(f"{statement}; {count(cost, 'operation')}"),
             **{"class": "statement"},
         )
-        for ref in dict.fromkeys(self.base(each.name) for each in statement.inputs):
-            for writer in self.writers.get(ref, []):
-                self.picture.edge(writer, name, arrowsize="0.6", color=INK, **{"class": "flow"})
-        target = self.base(statement.out.name)
-        if statement.accumulate:
-            self.writers.setdefault(target, []).append(name)
-        else:
-            self.writers[target] = [name]
+        read = [ref.name for ref in statement.inputs]
+        read += [statement.out.name] if statement.accumulate else []
+        for writer in dict.fromkeys(each for ref in read for each in self.writers_of(ref)):
+            self.picture.edge(writer, name, arrowsize="0.6", color=INK, **{"class": "flow"})
+        target = statement.out.name
+        before = self.writers.get(self.program.base(target), [])
+        kept = [each for each in before if each[0] != target]
+        self.writers[self.program.base(target)] = [*kept, (target, name)]
 
-    def base(self, name: str) -> str:
-        """Return the array that owns the memory of a name."""
-        return self.program.base(name)
+    def writers_of(self, name: str) -> list[str]:
+        """Return the boxes that wrote what a name refers to, or a part of it."""
+        here = self.region(name)
+        return [
+            box
+            for written, box in self.writers.get(self.program.base(name), [])
+            if _meet(here, self.region(written))
+        ]
+
+    def region(self, name: str) -> list[tuple[int, int] | None]:
+        """Return where in its base a name lies: (start, stop) by axis, None for all of an axis."""
+        array = self.program.arrays[name]
+        if array.view is None:
+            return [(0, dim) if isinstance(dim, int) else None for dim in array.dims]
+        if array.view.index is None:  # in another shape
+            return []
+        found = self.region(array.view.base)
+        base = self.program.arrays[array.view.base]
+        for axis, (start, stop) in enumerate(array.view.index[: len(found)]):
+            outer, dim = found[axis], base.dims[axis]
+            if outer is not None and isinstance(dim, int):
+                end = dim if stop is None else stop if stop >= 0 else dim + stop
+                found[axis] = (outer[0] + start, outer[0] + end)
+        return found
+
+
+def _meet(one: list[tuple[int, int] | None], other: list[tuple[int, int] | None]) -> bool:
+    """Whether two regions of one array may have something in common."""
+    pairs = zip(one, other, strict=False)
+    return all(a is None or b is None or (a[0] < b[1] and b[0] < a[1]) for a, b in pairs)
 
 
 def _frame(name: str, title: str) -> Any:
