@@ -7,7 +7,7 @@ are taken out of it: one product over all steps at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from neurograph.compiler.builder import Builder
@@ -73,16 +73,28 @@ class Backward:
         return found
 
     def add(
-        self, op: str, out: Ref, *inputs: Ref, accumulate: bool = True, **attributes: Attribute
+        self,
+        op: str,
+        out: Ref,
+        *inputs: Ref,
+        accumulate: bool = True,
+        given: Mapping[str, Attribute] | None = None,
+        **attributes: Attribute,
     ) -> None:
         """Add ``out += op(inputs)``; inside a loop the gradients of parameters wait for its end."""
         if self._in_loop and out.offset is None:
             whole = tuple(self._all_steps(ref) for ref in inputs)
             self._late.append(
-                Statement(op, Ref(out.name), whole, accumulate, tuple(attributes.items()))
+                Statement(
+                    op,
+                    Ref(out.name),
+                    whole,
+                    accumulate,
+                    (*(given or {}).items(), *attributes.items()),
+                )
             )
         else:
-            self.builder.emit(op, out, *inputs, accumulate=accumulate, **attributes)
+            self.builder.emit(op, out, *inputs, accumulate=accumulate, given=given, **attributes)
 
     def _all_steps(self, ref: Ref) -> Ref:
         """Return the operand of a loop for all its steps at once, shifted as it is in the loop."""

@@ -170,10 +170,7 @@ class Arrangement:
             else:
                 ups = ups - self.library[source].offset
             downs = table.downs[some]
-            if start < 0:
-                downs = self.row[downs - self._group_start] + start
-            else:
-                downs = downs - start
+            downs = self.row[downs - self._group_start] + start if start < 0 else downs - start
             parts[source, delay] = Edges(ups, downs, table.owners[some], table.addresses[some])
         return parts
 

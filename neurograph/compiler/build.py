@@ -10,7 +10,7 @@ from neurograph.compiler import lowerings, normalization, spatial, temporal  # n
 from neurograph.compiler.backward import Backward
 from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes
-from neurograph.compiler.program import Array, Program, Ref, statements
+from neurograph.compiler.program import Array, Dim, Program, Ref, statements
 from neurograph.compiler.settle import settle
 from neurograph.graph.network import Network
 from neurograph.parameter import Parameter
@@ -104,7 +104,7 @@ def add_backward(
         inputs = [Ref(output), Ref(targets[-1])]
         if options.weighted:
             lead = tuple(dim for dim in array.dims if isinstance(dim, str))
-            dims = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
+            dims: tuple[Dim, ...] = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
             weights.append(backward.builder.array(f"weight_{number}", dims, "target"))
             inputs.append(Ref(weights[-1]))
         name = backward.builder.constant(f"loss_{number}_function", loss)

@@ -122,6 +122,7 @@ class Builder:
         out: str | Ref,
         *inputs: str | Ref,
         accumulate: bool = True,
+        given: Mapping[str, Attribute] | None = None,
         **attributes: Attribute,
     ) -> None:
         """Add a statement; ``settle`` decides later which additions come first and set instead."""
@@ -130,7 +131,7 @@ class Builder:
             _ref(out),
             tuple(_ref(each) for each in inputs),
             accumulate,
-            tuple(attributes.items()),
+            (*(given or {}).items(), *attributes.items()),
         )
         (self.steps if self._loop is None else self._loop).append(statement)
 

@@ -37,9 +37,7 @@ def _as_call(match: re.Match[str]) -> str:
 
 
 class Emitter:
-    """Collects the lines of the source text; operations ask it for names, shapes and
-    temporaries.
-    """
+    """Collects the lines of the source text, for operations that ask for names and temporaries."""
 
     def __init__(self, program: Program, sizes: Sizes, storage: Storage) -> None:
         self.builder = Builder("", program)

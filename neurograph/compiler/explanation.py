@@ -29,7 +29,7 @@ class Explanation:
 
     def __str__(self) -> str:
         size = ITEM_SIZES[self.dtype]
-        lines = [_HEAD]
+        lines: list[tuple[str, ...]] = [_HEAD]
         for row in self.rows:
             numbers = (row.connections, row.parameters, 2 * row.connections, size * row.parameters)
             lines.append((row.block, row.kernel, row.reason, *(f"{n:,}" for n in numbers)))

@@ -16,7 +16,7 @@ from neurograph.compiler.aggregate import Incoming, aggregate_layer, combine
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.blocks import Arrangement, Block
 from neurograph.compiler.edge_kernels import EdgeKernels
-from neurograph.compiler.program import Ref
+from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
 from neurograph.compiler.windows import Grid, convolution_of, grid_of
 from neurograph.graph.connections import Bundle
@@ -230,17 +230,22 @@ class Irregular:
         self.builder.emit("transpose", Ref(rows, 0), Ref(values, 0))
         array = self.builder.arrays[rows]
         if array.view is not None:
-            source = self.builder.arrays[values].view
-            assert source is not None and array.view.index is not None
-            (low, high), *_ = array.view.index
-            with self.builder.outside_loop():
-                for place in ((0, low), (high, None)):
-                    if place[0] is not None and place != (0, 0):
-                        self.builder.emit(
-                            "transpose",
-                            self.builder.part(array.view.base, (place,)),
-                            self.builder.part(source.base, (place,)),
-                        )
+            self._import_ends(array.view, self.builder.arrays[values].view)
+
+    def _import_ends(self, rows: View, values: View | None) -> None:
+        """Turn what is before the first step and after the last into rows, before the loop."""
+        assert values is not None
+        assert rows.index is not None
+        (low, high), *_ = rows.index
+        ends: list[tuple[int, int | None]] = [(0, low)] if low else []
+        ends += [(high, None)] if high is not None else []
+        with self.builder.outside_loop():
+            for end in ends:
+                self.builder.emit(
+                    "transpose",
+                    self.builder.part(rows.base, (end,)),
+                    self.builder.part(values.base, (end,)),
+                )
 
     def _is_read_as_rows(self, layer: Layer) -> bool:
         return bool(self.arrangement.delays_from(layer)) or any(

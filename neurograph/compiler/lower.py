@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -126,15 +126,12 @@ class Lowering:
 
     def history(self, layer: Layer) -> tuple[int, int]:
         """Return how many steps before the first and after the last somebody reads."""
-        delays = [
-            bundle.delay for bundle in layer.outgoing
-        ] + self.irregular.arrangement.delays_from(layer)
+        delays = [bundle.delay for bundle in layer.outgoing]
+        delays += self.irregular.arrangement.delays_from(layer)
         return max([0, *delays]), max([0, *(-delay for delay in delays)])
 
     def declare(self, name: str, layer: Layer, role: str = "value", dtype: str = "") -> str:
-        """Declare the array of a layer's outputs with room for its history; return the view of
-        it.
-        """
+        """Declare the array of a layer's outputs, with room for its history; return its view."""
         before, after = self.history(layer)
         if not before and not after:
             dims = (*self.lead(layer.sequence), *layer.shape)
@@ -161,7 +158,7 @@ class Lowering:
         """Declare an array whose contents are fixed; return its name."""
         found = self.builder.array(name, dims, "table")
         self.builder.constants[f"{found}_table"] = np.ascontiguousarray(
-            np.broadcast_to(np.asarray(contents, dtype=self.dtype), dims)
+            np.broadcast_to(np.asarray(contents, dtype=self.dtype), cast(tuple[int, ...], dims))
         )
         return found
 
@@ -261,6 +258,7 @@ class Lowering:
     def apply(self, layer: Layer, net: Ref, out: Ref) -> None:
         """Lower a layer function that has no operation of its own by calling it."""
         name = self.builder.constant(f"{layer.name}_function", layer.function)
+        assert layer.function is not None
         parameters = [self.parameter(each) for each in layer.function.parameters.values()]
         self.builder.emit(
             "apply",

@@ -69,8 +69,8 @@ def _one_to_one(lowering: Lowering, bundle: OneToOneConnections, net: Ref) -> No
     out = _block(lowering, out, bundle.target_start, bundle.block)
     lowering.note(bundle, "copy" if bundle.parameter is None else "scale", "node i feeds node i")
     if bundle.parameter is None:
-        factor = {} if bundle.constant == 1.0 else {"factor": bundle.constant}
-        builder.emit("copy", out, source, **factor)
+        factor = None if bundle.constant == 1.0 else {"factor": bundle.constant}
+        builder.emit("copy", out, source, given=factor)
         return
     weights = lowering.weights(bundle.parameter, 0, bundle.parameter.size)
     if bundle.parameter.size != bundle.block[-1]:

@@ -55,8 +55,8 @@ def _settle(program: Program, steps: Sequence[Step]) -> tuple[list[Step], list[S
                     base = program.base(statement.out.name)
                     partial.add(base)
                     regions.setdefault(base, []).append(whole_of(program.arrays[base]))
-        for statement in step.body if isinstance(step, Loop) else (step,):
-            order.append((statement, first(statement)))
+        body = step.body if isinstance(step, Loop) else (step,)
+        order += [(statement, first(statement)) for statement in body]
     for base, known in regions.items():
         if program.arrays[base].role in ("value", "gradient") and not _covers(
             program.arrays[base], known

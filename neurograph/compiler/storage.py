@@ -46,9 +46,7 @@ class Sizes:
 
 @dataclass
 class Storage:
-    """For each array that owns memory: its buffer; for each buffer: dtype and number of
-    elements.
-    """
+    """The buffer of each array that owns memory; dtype and number of elements of each buffer."""
 
     buffer_of: dict[str, int] = field(default_factory=dict)
     buffers: list[tuple[str, int]] = field(default_factory=list)
@@ -84,9 +82,8 @@ def assign(program: Program, sizes: Sizes, reuse: bool, in_place: bool) -> Stora
                 taken_over.add(heir)
                 continue
             _find(storage, free, base, array.dtype, sizes.count(array.dims), reuse)
-        for name in ending.get(position, []):
-            if name in storage.buffer_of and name not in taken_over:
-                free.append(storage.buffer_of[name])
+        over = [name for name in ending.get(position, []) if name not in taken_over]
+        free += [storage.buffer_of[name] for name in over if name in storage.buffer_of]
     return storage
 
 

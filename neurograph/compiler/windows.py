@@ -21,9 +21,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Nodes that fill an image: ``shape`` (rows, columns, channels) and, for each place, its
-    node.
-    """
+    """Nodes that fill an image of ``shape`` (rows, columns, channels), by place."""
 
     shape: tuple[int, int, int]
     nodes: Indices

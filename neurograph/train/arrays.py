@@ -14,7 +14,7 @@ from neurograph.train.loss import Loss, as_weights
 
 
 def as_inputs(network: Network, x: Any, what: str = "x") -> list[Array]:
-    """Return one array for each input of a network, (samples, [time,] \\*shape).
+    r"""Return one array for each input of a network, (samples, [time,] \\*shape).
 
     Parameters
     ----------
@@ -120,9 +120,7 @@ def as_targets(network: Network, losses: Sequence[Loss], y: Any, what: str = "y"
 
 
 def as_sample_weights(network: Network, weight: Any, samples: int) -> list[Array]:
-    """Return sample weights for each output, ready to multiply its losses: (samples, [steps,]
-    1).
-    """
+    """Return sample weights for each output, ready for its losses: (samples, [steps,] 1)."""
     found = []
     for port in network.outputs:
         array = np.asarray(weight)

@@ -1,6 +1,4 @@
-"""Update: an optimizer's lines run over all parameters of a network, in blocks that fit in
-cache.
-"""
+"""Update: an optimizer's lines over all parameters of a network, in blocks that fit in cache."""
 
 from __future__ import annotations
 
@@ -54,7 +52,9 @@ class Update:
         count = len(self.w)
         size = count if count <= WHOLE else BLOCK
         scalars = self.optimizer.scalars(self.step)
-        setup = dict(lines.setup) | {name: f"np.array({v!r}, w.dtype)" for name, v in scalars.items()}
+        setup = dict(lines.setup) | {
+            name: f"np.array({v!r}, w.dtype)" for name, v in scalars.items()
+        }
         vectors = ["w", "g", *self.state, *(["factor"] if factors else [])]
         inside = [f"{name}[k : k + {size}]" for name in vectors]
         inside += [f"{name}[: min({size}, {count} - k)]" for name in lines.scratch]
@@ -108,7 +108,9 @@ class Update:
             return []
         bounds = [(0, len(self.w))]
         if self.optimizer.clips_each_parameter:
-            starts = [(self.arena.offsets[id(p)], p.size) for p in self.arena.ordered if p.trainable]
+            starts = [
+                (self.arena.offsets[id(p)], p.size) for p in self.arena.ordered if p.trainable
+            ]
             bounds = [(start, start + size) for start, size in starts]
         inside = ["g[a:b]", *(["factor[a:b]"] if factors else [])]
         inside += ["np.empty(b - a, w.dtype)" for _ in clip.scratch]

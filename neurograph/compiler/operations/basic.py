@@ -34,7 +34,7 @@ def _gradient_copy(backward: Backward, statement: Statement) -> None:
     (x,) = statement.inputs
     if backward.wanted(x):
         backward.add(
-            "copy", backward.of(x), backward.of(statement.out), **dict(statement.attributes)
+            "copy", backward.of(x), backward.of(statement.out), given=dict(statement.attributes)
         )
 
 
@@ -144,7 +144,7 @@ register(Operation("scatter", _emit_scatter, _gradient_scatter))
 def _check_bias(program: Program, statement: Statement) -> None:
     out = program.arrays[statement.out.name]
     b = program.arrays[statement.inputs[-1].name]
-    if node_dims(out) and node_dims(out)[-1] % b.dims[-1]:
+    if node_dims(out) and node_dims(out)[-1] % node_dims(b)[-1]:
         raise refuse(program, statement, "a bias does not fit the nodes")
 
 

@@ -74,8 +74,7 @@ def _gradient_normalize(backward: Backward, statement: Statement) -> None:
         backward.of(x),
         *inputs,
         *outs,
-        **dict(statement.attributes),
-        **marks,
+        given=dict(statement.attributes) | marks,
     )
 
 

@@ -100,7 +100,7 @@ def _gradient_pool(backward: Backward, statement: Statement) -> None:
         return
     d_out = backward.of(statement.out)
     kept = (x, statement.out) if statement.get("kind") == "max" else ()
-    backward.add("pool_gradient", backward.of(x), d_out, *kept, **dict(statement.attributes))
+    backward.add("pool_gradient", backward.of(x), d_out, *kept, given=dict(statement.attributes))
 
 
 def _emit_pool(e: Emitter, statement: Statement) -> None:

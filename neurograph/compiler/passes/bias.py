@@ -1,6 +1,4 @@
-"""Fold the bias: a product and its bias become one product, with a column of ones in the
-operand.
-"""
+"""Fold the bias: product and bias become one product, with a column of ones in the operand."""
 
 from __future__ import annotations
 
@@ -42,7 +40,8 @@ def _fold(program: Program, product: Statement) -> Program | None:
     if not _adjacent(w, b) or len(x.dims) != 2 or not _is_own(program, x):
         return None
     k, n = w.dims
-    assert isinstance(k, int) and isinstance(n, int)
+    assert isinstance(k, int)
+    assert isinstance(n, int)
     if k > SMALL or n > SMALL:
         return None
     arrays = dict(program.arrays)

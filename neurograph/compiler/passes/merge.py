@@ -56,7 +56,8 @@ def _groups(program: Program) -> list[list[Statement]]:
 def _columns(program: Program, statement: Statement) -> tuple[int, int]:
     """Return the columns of the weights that a product uses."""
     weights = program.arrays[statement.inputs[1].name]
-    assert weights.view is not None and weights.view.index is not None
+    assert weights.view is not None
+    assert weights.view.index is not None
     low, high = weights.view.index[1]
     last = program.arrays[weights.view.base].dims[-1]
     assert isinstance(last, int)

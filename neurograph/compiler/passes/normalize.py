@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurograph.compiler.program import Array, Program, Ref, Statement, statements
+from neurograph.compiler.program import Array, Program, Ref, Statement, Step, statements
 
 
 def fuse_batch_norm(program: Program) -> Program:
@@ -98,7 +98,7 @@ def _fold(program: Program, rescale: Statement) -> Program | None:
         replace(product, inputs=(product.inputs[0], Ref(folded.name)), out=rescale.out),
         Statement("bias", rescale.out, (Ref(shift.name),), True),
     ]
-    forward = []
+    forward: list[Step] = []
     for step in program.forward:
         if step is product:
             forward += new
