@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import FormatError, NeurographError, UnknownNameError
-from neurograph.functions import Activation, get_activation
-from neurograph.graph.connection import Connection
+from neurograph.errors import FormatError, NeurographError
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
-from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.graph.node import Node
 from neurograph.graph.tutorial import TutorialLayer
 from neurograph.layer_functions import LayerFunction, make_function
 from neurograph.parameter import Parameter
-from neurograph.regularizers import get_regularizer
 from neurograph.storage.randomness import restored_generator
-from neurograph.storage.record import Record
+from neurograph.storage.rebuild_nodes import (
+    build_connections,
+    build_node,
+    read_activation,
+    read_initial,
+)
+from neurograph.storage.rebuild_parameters import build_parameters
+from neurograph.storage.record import Record, pick
 from neurograph.storage.registry import check_numbers, make_bundle
 from neurograph.storage.values import DTYPES, Json, Revived
-from neurograph.storage.weights import check_finite, named_parameters
+from neurograph.storage.weights import named_parameters
 
 Array = NDArray[Any]
-T = TypeVar("T")
 MOST_NODES = 2**31
 _ROLES = ("units", "input", "const", "noise")
-_DTYPES = ("float16", "float32", "float64")
 # what constructors may raise when options that passed as JSON make no sense together
 _NONSENSE = (
     TypeError,
@@ -99,10 +101,7 @@ class _Builder:
 
     def network(self) -> Network:
         record = self.record
-        self.parameters = [
-            self._parameter(row) for row in record.records("parameters", "parameter")
-        ]
-        self._check_names()
+        self.parameters = build_parameters(record, self.weights, self.revived)
         rows = list(record.records("layers", "layer"))
         self.layers = [self._layer(row) for row in rows]
         if sum(layer.size for layer in self.layers) > MOST_NODES:
@@ -110,8 +109,12 @@ class _Builder:
         for row, layer in zip(rows, self.layers, strict=True):
             self._join(row, layer)
         _check_roots(self.layers)
-        self.nodes = [self._node(row) for row in record.records("nodes", "node")]
-        wired, own = self._connect(Record("the connections", record.fields.get("edges")))
+        self.nodes = [build_node(row, self.revived) for row in record.records("nodes", "node")]
+        edges = Record("the connections", record.fields.get("edges"))
+        wired = build_connections(edges, self.layers, self.nodes, self.parameters, self.revived)
+        own = None
+        if "own" in edges:
+            own = self.parameters[edges.whole("own", below=len(self.parameters))]
         network = Network.assembled(
             record.text("name"),
             list(self.layers),
@@ -123,46 +126,6 @@ class _Builder:
         )
         self._finish(network, own)
         return network
-
-    def _check_names(self) -> None:
-        names = [parameter.name for parameter in self.parameters]
-        if len(set(names)) < len(names):
-            raise FormatError("the structure: two parameters have one name")
-        extra = sorted(set(self.weights) - set(names))
-        if extra:
-            raise FormatError(f"parameter {extra[0]!r} has weights but no place in the structure")
-
-    def _parameter(self, row: Record) -> Parameter:
-        name = row.text("name")
-        value = self.weights.get(name)
-        if value is None:
-            raise FormatError(f"parameter {name!r} has no weights")
-        shape, dtype = row.sizes("shape"), row.text("dtype")
-        if value.shape != shape or value.dtype.name != dtype or dtype not in _DTYPES:
-            raise FormatError(
-                f"parameter {name!r} is {dtype} of shape {shape} in the structure, but its weights "
-                f"are {value.dtype.name} of shape {value.shape}"
-            )
-        check_finite("the file", name, value)
-        parameter = Parameter(shape=shape, name=name, trainable=row.flag("trainable"))
-        parameter._bind(np.ascontiguousarray(value).reshape(shape), np.zeros(shape, dtype))
-        self._training_options(row, parameter)
-        return parameter
-
-    def _training_options(self, row: Record, parameter: Parameter) -> None:
-        fields = row.fields
-        if "frozen" in row:
-            indices = self._column(row, "frozen")
-            if np.any(indices < 0) or np.any(indices >= parameter.size):
-                raise FormatError(f"{row.what}: weights are frozen that do not exist")
-            parameter.freeze(indices)
-        if "regularizer" in row:
-            parameter.regularizer = get_regularizer(self.revived(row.mapping("regularizer")))
-        if "learning_rate_factor" in row:
-            factor = np.asarray(self.revived(fields["learning_rate_factor"]))
-            if factor.dtype.kind not in "fiu" or factor.shape not in ((), parameter.shape):
-                raise FormatError(f"{row.what}: its learning-rate factor is not a number")
-            parameter.learning_rate_factor = factor if factor.ndim else float(factor)
 
     def _layer(self, row: Record) -> Layer:
         role = row.text("role")
@@ -176,7 +139,7 @@ class _Builder:
             shape,
             kind=row.text("kind"),
             name=row.text("name"),
-            activation=_activation(row),
+            activation=read_activation(row),
             aggregation=row.text("aggregation"),
             role=role,
             sequence=row.flag("sequence"),
@@ -192,7 +155,7 @@ class _Builder:
 
     def _own(self, row: Record) -> dict[str, Parameter]:
         return {
-            local: _pick(f"{row.what}: its parameter {local!r}", number, self.parameters)
+            local: pick(f"{row.what}: its parameter {local!r}", number, self.parameters)
             for local, number in row.mapping("parameters").items()
         }
 
@@ -210,9 +173,9 @@ class _Builder:
         if "initial_layer" in row:
             layer.initial = self.layers[row.whole("initial_layer", below=count)]
         elif "initial" in row:
-            layer.initial = self._initial(row, layer.shape)
+            layer.initial = read_initial(row, layer.shape, self.revived)
         for name, number in row.mapping("parts").items():
-            layer.parts[name] = _pick(f"{row.what}: its part {name!r}", number, self.layers)
+            layer.parts[name] = pick(f"{row.what}: its part {name!r}", number, self.layers)
         for bundle in row.records("incoming", f"{row.what}: bundle"):
             self._bundle(bundle, layer)
 
@@ -227,54 +190,6 @@ class _Builder:
             make_bundle(row.text("type"), source, target, parameter, delay, options)
         except _NONSENSE as error:
             raise FormatError(f"{row.what}: it makes no sense: {error}") from error
-
-    def _initial(self, row: Record, shape: tuple[int, ...]) -> Any:
-        value = self.revived(row.fields["initial"])
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu" or not _fits(array.shape, shape):
-            raise FormatError(f"{row.what}: its initial state is not numbers of shape {shape}")
-        return value
-
-    def _node(self, row: Record) -> Node:
-        kind, name = row.text("kind"), row.text("name")
-        position = row.sizes("position", least=-(2**31)) if "position" in row else None
-        if kind == "input":
-            node: Node = InputNode(name, position=position)
-        elif kind == "const":
-            node = ConstNode(name)
-            node.position = position
-        elif kind == "node":
-            aggregation = row.text("aggregation")
-            node = Node(_activation(row), aggregation, name=name, position=position)
-        else:
-            raise FormatError(f"{row.what}: there is no kind of node {kind!r}")
-        if "initial" in row:
-            node.initial = self._initial(row, ())
-        return node
-
-    def _connect(self, edges: Record) -> tuple[list[Node], Parameter | None]:
-        """Make the hand-made connections; return the library nodes at their ends."""
-        own = None
-        if "own" in edges:
-            own = self.parameters[edges.whole("own", below=len(self.parameters))]
-        names = ("ups", "downs", "delays", "parameters", "addresses")
-        columns = [self._column(edges, name) for name in names]
-        if any(len(column) != len(columns[0]) for column in columns):
-            raise FormatError("the connections: their columns do not have one length")
-        nodes = _Numbered(self.layers, self.nodes)
-        for up, down, delay, owner, address in zip(*(c.tolist() for c in columns), strict=True):
-            parameter = _pick("the connections: a parameter", owner, self.parameters)
-            Connection(nodes[up], nodes[down], parameter=parameter, index=address, delay=delay)
-        return list(nodes.wired.values()), own
-
-    def _column(self, row: Record, name: str) -> NDArray[np.int64]:
-        values = self.revived(row.fields.get(name))
-        if not isinstance(values, list) or not {type(each) for each in values} <= {int}:
-            raise FormatError(f"{row.what}: its field {name!r} is not a list of whole numbers")
-        try:
-            return np.array(values, dtype=np.int64)
-        except OverflowError as error:
-            raise FormatError(f"{row.what}: its field {name!r} has too large numbers") from error
 
     def _ends(self, name: str) -> list[Layer | Node]:
         ends: list[Layer | Node] = []
@@ -305,28 +220,6 @@ class _Builder:
         network.stages()
 
 
-class _Numbered:
-    """The nodes of a network by number: those of the layers, then the hand-made ones."""
-
-    def __init__(self, layers: list[Layer], nodes: list[Node]) -> None:
-        self.layers = layers
-        self.nodes = nodes
-        self.starts = np.cumsum([0, *(layer.size for layer in layers)])
-        self.wired: dict[int, Node] = {}
-
-    def __getitem__(self, number: int) -> Node:
-        first = int(self.starts[-1])
-        if not 0 <= number < first + len(self.nodes):
-            raise FormatError(f"the connections: there is no node {number}")
-        if number >= first:
-            return self.nodes[number - first]
-        if number not in self.wired:
-            place = int(np.searchsorted(self.starts, number, side="right")) - 1
-            node = self.layers[place].own_node(number - int(self.starts[place]))
-            self.wired[number] = node
-        return self.wired[number]
-
-
 def _config(row: Record, config: dict[str, Any], layer: Layer) -> dict[str, Any]:
     """Return a layer's configuration, checked where a network goes by what it says."""
     if config.get("dtype", "int64") not in DTYPES:
@@ -334,12 +227,6 @@ def _config(row: Record, config: dict[str, Any], layer: Layer) -> dict[str, Any]
     if isinstance(layer, TutorialLayer) and layer.role == "const":
         Record(f"{row.what}: its configuration", config).whole("after")
     return config
-
-
-def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
-    """Whether an array of the one shape can be broadcast to the other."""
-    pairs = zip(shape[::-1], into[::-1], strict=False)
-    return len(shape) <= len(into) and all(side in (1, whole) for side, whole in pairs)
 
 
 def _check_roots(layers: list[Layer]) -> None:
@@ -351,20 +238,3 @@ def _check_roots(layers: list[Layer]) -> None:
                 raise FormatError(f"layer {layer.name!r} is a part of itself")
             seen.add(id(part))
             part = part.root
-
-
-def _pick(what: str, number: object, rows: list[T]) -> T:
-    if type(number) is not int or not 0 <= number < len(rows):
-        raise FormatError(f"{what} is number {number!r} of {len(rows)}")
-    return rows[number]
-
-
-def _activation(row: Record) -> Activation:
-    name = row.text("activation")
-    try:
-        return get_activation(name)
-    except UnknownNameError as error:
-        raise UnknownNameError(
-            f"{row.what} has the activation {name!r}, which is not known here; call "
-            f"ng.register_activation({name!r}, function, derivative) first, then load again"
-        ) from error

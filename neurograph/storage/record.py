@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from neurograph.errors import FormatError
+from neurograph.storage.values import Revived
+
+T = TypeVar("T")
 
 _MOST = 2**40  # larger whole numbers stand for no size, index or delay
 
@@ -82,6 +88,23 @@ whole numbers of at least 0
             if isinstance(row, dict) and isinstance(row.get("name"), str) and row["name"]:
                 label = f"{one} {row['name']!r}"
             yield Record(label, row)
+
+    def column(self, name: str, revived: Revived) -> NDArray[np.int64]:
+        """Return a list of whole numbers of any sign, shape (length,)."""
+        values = revived(self.fields.get(name))
+        if not isinstance(values, list) or not {type(each) for each in values} <= {int}:
+            raise FormatError(f"{self.what}: its field {name!r} is not a list of whole numbers")
+        try:
+            return np.array(values, dtype=np.int64)
+        except OverflowError as error:
+            raise FormatError(f"{self.what}: its field {name!r} has too large numbers") from error
+
+
+def pick(what: str, number: object, rows: list[T]) -> T:
+    """Return the row with a number, or raise FormatError."""
+    if type(number) is not int or not 0 <= number < len(rows):
+        raise FormatError(f"{what} is number {number!r} of {len(rows)}")
+    return rows[number]
 
 
 def _is_whole(value: object, least: int, below: int) -> bool:
