@@ -153,7 +153,8 @@ class Perceptron:
         return f"weights [{weights}], bias {self.bias:.6g}"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {len(self._inputs)} inputs: {self}>"
+        count = len(self._inputs)
+        return f"<{type(self).__name__} of {count} input{'s' if count > 1 else ''}: {self}>"
 
 
 class LinearUnit(Perceptron):
