@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,13 +65,17 @@ def _describe_blas() -> None:
             print(f"  {pool['internal_api']} with {kernels} kernels, {pool['num_threads']} threads")
     flags = Path("/proc/cpuinfo")
     wide = flags.exists() and " avx512f" in flags.read_text()
-    if wide and os.environ.get("OPENBLAS_CORETYPE") is None and "numpy" in sys.modules:
-        print("  this processor has AVX-512: set OPENBLAS_CORETYPE=SkylakeX before Python starts")
-    elif wide:
-        kernels = os.environ.get("OPENBLAS_CORETYPE")
+    chosen = os.environ.get("OPENBLAS_CORETYPE")
+    if wide and chosen == "SkylakeX":
         print(
-            f"  AVX-512 kernels are asked for (OPENBLAS_CORETYPE={kernels}); the command line does "
-            f"so itself, in your own scripts set the variable before NumPy is imported"
+            "  with AVX-512, since OPENBLAS_CORETYPE=SkylakeX; this command line sets it, in your "
+            "own scripts set it before NumPy is imported"
+        )
+    elif wide:
+        now = f"OPENBLAS_CORETYPE is {chosen}" if chosen else "OpenBLAS does not use it by itself"
+        print(
+            f"  this processor has AVX-512, but {now}: products can be up to twice as fast with "
+            f"OPENBLAS_CORETYPE=SkylakeX in the environment before Python starts"
         )
 
 

@@ -35,7 +35,7 @@ def loaded(spec: str) -> Any:
     if Path(spec).exists():
         return load(spec)
     if spec in zoo.NAMES:
-        return zoo.get(spec)
+        return zoo.get(spec)()
     raise unknown("network", spec, zoo.NAMES)
 
 
