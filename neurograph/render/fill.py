@@ -33,6 +33,10 @@ class Fill:
             for what in WHAT
         }
         self.largest = {what: max(map(abs, self.values[what]), default=0.0) for what in WHAT}
+        run = any(each.layer._output is not ZEROS for each in discs if not each.constant)
+        self.shown = options.values if run else []
+        self.missed = options.values if not run else []
+        self.unrolled = any(disc.time is not None for disc in discs)
         self.batched = any(len(lead_of(disc.layer)) > disc.layer.sequence for disc in discs)
         self.timed = any(
             disc.layer.sequence and lead_of(disc.layer) and disc.time is None for disc in discs
@@ -42,9 +46,9 @@ class Fill:
         """Return the fill of a node."""
         if disc.constant:
             return "#e8e8e8"
-        if not self.options.values:
+        if not self.shown:
             return "#ffffff"
-        what = self.options.values[0]
+        what = self.shown[0]
         return signed_colour(self.values[what][disc.serial], self.largest[what], hues_of(what))
 
     def lines(self, disc: Disc) -> list[str]:
@@ -59,12 +63,12 @@ class Fill:
             bias = bias_of(disc)
             lines += [] if bias is None else [f"b {short(bias, 2)}"]
         if self.options.numbers or disc.time is not None:
-            lines += [short(self.values[what][disc.serial]) for what in self.options.values]
+            lines += [short(self.values[what][disc.serial]) for what in self.shown]
         return lines
 
     def scales(self) -> list[tuple[str, Hues, float]]:
         """Return what the fill means: what, hues, largest."""
-        chosen = self.options.values[:1]
+        chosen = self.shown[:1]
         return [(what, hues_of(what), self.largest[what]) for what in chosen if self.largest[what]]
 
     def notes(self) -> list[str]:
@@ -74,7 +78,9 @@ class Fill:
             where.append(
                 "the last step" if self.options.step == -1 else f"step {self.options.step}"
             )
-        return [f"values of {', '.join(where)}"] if self.options.values and where else []
+        if self.missed and not self.unrolled:
+            return [f"no {' and '.join(self.missed)}: the network was not run yet"]
+        return [f"values of {', '.join(where)}"] if self.shown and where else []
 
     def tooltip(self, disc: Disc) -> str:
         """Return what a viewer shows when the pointer rests on a node."""

@@ -53,11 +53,12 @@ def _caption(network: Network, options: Options, runs: list[Run], merged: bool) 
     notes = [f"{count(folded, 'more box', 'more boxes')} in repeated blocks"] if folded else []
     if merged:
         notes.append("normalisation, activation and dropout are in the box of the layer before")
-    note = f"<br/>{markup('; '.join(notes))}" if notes else ""
-    return (
-        f'<<font point-size="10"> <br/>{title}</font>'
-        f'<font point-size="9" color="{FAINT}">{note}</font>>'
+    note = (
+        f'<br/><font point-size="9" color="{FAINT}">{markup("; ".join(notes))}</font>'
+        if notes
+        else ""
     )
+    return f'<<font point-size="10"> <br/>{title}</font>{note}>'
 
 
 class _Plan:
@@ -137,7 +138,7 @@ class _Plan:
         """Draw one layer."""
         box = self.boxes[k]
         cells = [
-            (self.heading(k), '<b><font point-size="10">{{}}</font></b>', "left", self.left),
+            (self.heading(k), '<b><font point-size="10">{}</font></b>', "left", self.left),
             (box.shape, '<font point-size="8">{}</font>', "right", self.right),
             (box.manner, '<font point-size="8">{}</font>', "left", self.left),
             (

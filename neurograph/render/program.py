@@ -188,18 +188,18 @@ class _Chart:
         for writer in dict.fromkeys(each for ref in read for each in self.writers_of(ref)):
             self.picture.edge(writer, name, arrowsize="0.6", color=INK, **{"class": "flow"})
         target = statement.out.name
-        before = self.writers.get(self.program.base(target), [])
-        kept = [each for each in before if each[0] != target]
-        self.writers[self.program.base(target)] = [*kept, (target, name)]
+        self.writers.setdefault(self.program.base(target), []).append((target, name))
 
     def writers_of(self, name: str) -> list[str]:
-        """Return the boxes that wrote what a name refers to, or a part of it."""
-        here = self.region(name)
-        return [
-            box
-            for written, box in self.writers.get(self.program.base(name), [])
-            if _meet(here, self.region(written))
-        ]
+        """Return the boxes that last wrote what a name refers to, part by part."""
+        here, found = self.region(name), []
+        for written, box in reversed(self.writers.get(self.program.base(name), [])):
+            there = self.region(written)
+            if _meet(here, there):
+                found.append(box)
+            if written == name or (there and _covers(there, here)):
+                break
+        return found[::-1]
 
     def region(self, name: str) -> list[tuple[int, int] | None]:
         """Return where in its base a name lies: (start, stop) by axis, None for all of an axis."""
@@ -222,6 +222,14 @@ def _meet(one: list[tuple[int, int] | None], other: list[tuple[int, int] | None]
     """Whether two regions of one array may have something in common."""
     pairs = zip(one, other, strict=False)
     return all(a is None or b is None or (a[0] < b[1] and b[0] < a[1]) for a, b in pairs)
+
+
+def _covers(one: list[tuple[int, int] | None], other: list[tuple[int, int] | None]) -> bool:
+    """Whether the first region holds all of the second."""
+    return len(other) == len(one) and all(
+        a is None or (b is not None and a[0] <= b[0] and b[1] <= a[1])
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _frame(name: str, title: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 
 FONT = "Helvetica"
@@ -14,7 +15,7 @@ Hues = tuple[str, str, str]  # negative, zero, positive
 WEIGHT_HUES: Hues = ("#e07b00", NEUTRAL, "#0a4b96")  # orange is the lighter of the two in grey
 VALUE_HUES: Hues = ("#f3b36a", "#ffffff", "#86b6e8")
 DELTA_HUES: Hues = ("#9fd39f", "#ffffff", "#c3a5e0")
-GRADIENT_HUES: Hues = ("#1b7837", NEUTRAL, "#6a2c91")
+GRADIENT_HUES: Hues = ("#4f9e57", NEUTRAL, "#5b2482")
 
 GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a88b00", "#56b4e9", "#7a3e9d", "#444444")
 """Colours of groups: after Okabe & Ito (2008), for every kind of colour vision."""
@@ -66,10 +67,11 @@ def luminance(colour: str) -> float:
 def short(value: float, digits: int = 3) -> str:
     """Return a number in a few digits, with a true minus sign.
 
-    >>> short(-0.123456), short(1234567.0), short(0.0)
-    ('−0.123', '1.23e+06', '0')
+    >>> short(-0.123456), short(1234567.0), short(-0.0000321), short(0.0)
+    ('−0.123', '1.23e6', '−3.21e−5', '0')
     """
-    return f"{value:.{digits}g}".replace("-", "−", 1) if value else "0"
+    text = re.sub(r"e([+-])0*", lambda match: "e" + match[1].strip("+"), f"{value:.{digits}g}")
+    return text.replace("-", "−") if value else "0"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

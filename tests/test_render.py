@@ -1,0 +1,456 @@
+from __future__ import annotations
+
+import os
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import CASES
+from render_networks import by_hand, chain, residual, tutorial
+
+import neurograph as ng
+from neurograph.graph.connections import Bundle
+from neurograph.render import engines
+from neurograph.render.style import GRADIENT_HUES, WEIGHT_HUES, luminance
+
+GOLDEN = Path(__file__).parent / "golden"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def has_engine() -> bool:
+    return any(True for _ in engines._engines("digraph {}", "svg"))
+
+
+drawn = pytest.mark.skipif(not has_engine(), reason="nothing here can draw")
+
+
+def lines(picture, kind):
+    """Return the lines of a .dot text that have a class."""
+    return [line for line in picture.source.splitlines() if re.search(rf'class="?{kind}', line)]
+
+
+def groups(svg: bytes, kind: str) -> list[ET.Element]:
+    root = ET.fromstring(svg)
+    return [g for g in root.iter(f"{SVG}g") if kind in (g.get("class") or "").split()]
+
+
+def words_of(picture) -> str:
+    text = re.sub(r"<[^>]*>", " ", picture.source)
+    return re.sub(r"&#(\d+);", lambda match: chr(int(match[1])), text)
+
+
+GOLDEN_PICTURES = {
+    "nodes_tutorial": lambda: tutorial().render(view="nodes"),
+    "nodes_numbers": lambda: tutorial().render(
+        view="nodes", show=("weight", "bias"), numbers=True, bias="fold", top=6
+    ),
+    "nodes_by_hand": lambda: by_hand().render(view="nodes", numbers=True),
+    "nodes_sharing": lambda: by_hand().render(view="nodes", show="sharing"),
+    "layers_residual": lambda: residual().render(view="layers"),
+    "layers_opened": lambda: residual().render(view="layers", expand="all"),
+    "unrolled_by_hand": lambda: by_hand().render(view="unrolled", steps=3),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_PICTURES)
+def test_picture_is_that_of_the_golden_file(name):
+    source = GOLDEN_PICTURES[name]().source
+    path = GOLDEN / f"{name}.dot"
+    if os.environ.get("NEUROGRAPH_WRITE_GOLDEN"):
+        path.write_text(source, encoding="utf-8")
+    assert source == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("view", ["nodes", "layers"])
+def test_every_case_is_drawn(name, view):
+    net = CASES[name].network()
+    picture = net.render(view=view, bias="nodes", limit=4)
+    if view == "layers":
+        tops = [layer for layer in net.layers if layer.root is None and layer.role != "const"]
+        assert 1 <= len(lines(picture, "layer")) <= len(tops)
+    else:
+        shown = lines(picture, "neuron")
+        fed = [b.source for b in net.bundles]
+        used = [la for la in net.layers if la.role not in ("const", "noise") or la in fed]
+        if not net.handmade.nodes:
+            assert len(shown) == sum(min(layer.size, 4 - (layer.size > 4)) for layer in used)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "sequence" in case.tags])
+def test_every_sequence_is_unrolled(name):
+    case = CASES[name]
+    net = case.network()
+    if net.is_recurrent:
+        picture = net.render(view="unrolled", steps=3)
+        assert "t = 2" in words_of(picture)
+        assert "t = 3" not in words_of(picture)
+
+
+# the view of nodes --------------------------------------------------------------------------------
+
+
+@drawn
+def test_svg_has_every_node_and_connection():
+    svg = tutorial().render(view="nodes").pipe("svg")
+    assert len(groups(svg, "neuron")) == 3 + 4 + 2 + 2
+    assert len(groups(svg, "connection")) == 26
+    assert len(groups(svg, "header")) == 3
+
+
+@drawn
+def test_nodes_stand_in_straight_columns_in_their_order():
+    svg = tutorial().render(view="nodes", bias="fold").pipe("svg")
+    found = {group.find(f"{SVG}title").text: group for group in groups(svg, "neuron")}
+    ellipses = [found[f"n{number}"].find(f".//{SVG}ellipse") for number in range(9)]
+    places = [(float(e.get("cx")), float(e.get("cy"))) for e in ellipses]
+    columns = {x for x, _ in places}
+    assert len(columns) == 3
+    assert places == sorted(places)
+
+
+def test_large_layers_end_in_an_ellipsis_that_counts():
+    picture = ng.Network([784, 30, 10], seed=0).render(view="nodes")
+    text = words_of(picture)
+    assert "… 775 more" in text
+    assert "… 21 more" in text
+    assert "190 of 23,860 connections drawn" in text
+    assert "796 nodes not drawn" in text
+    assert len(lines(picture, "neuron")) == 9 + 9 + 10 + 2
+
+
+def test_top_keeps_the_strongest_and_says_so():
+    picture = tutorial().render(view="nodes", top=5)
+    assert len(lines(picture, "connection")) == 5
+    assert "5 of 26 connections drawn: the strongest" in words_of(picture)
+    found = sorted(float(w) for w in re.findall(r"weight (-?[\d.]+), layer", picture.source))
+    every = sorted((c.weight for c in tutorial().connections), key=abs)[-5:]
+    assert sorted(map(abs, found)) == pytest.approx(sorted(map(abs, every)))
+
+
+def test_threshold_keeps_strong_connections():
+    net = tutorial()
+    strong = sum(1 for each in net.connections if abs(each.weight) >= 0.9)
+    picture = net.render(view="nodes", threshold=0.9)
+    assert len(lines(picture, "connection")) == strong
+    assert f"{strong} of 26 connections drawn, at least 0.9 strong" in words_of(picture)
+
+
+def test_signs_differ_in_colour_and_at_the_end():
+    source = by_hand().render(view="nodes").source
+    weak = next(line for line in source.splitlines() if "h -> y:" in line)
+    strong = next(line for line in source.splitlines() if "a -> y:" in line)
+    assert "arrowhead=tee" in weak
+    assert "arrowhead=normal" in strong
+    assert WEIGHT_HUES[0] in weak
+
+
+def test_hues_differ_in_grey_and_zero_is_the_lightest():
+    for hues in (WEIGHT_HUES, GRADIENT_HUES):
+        negative, zero, positive = map(luminance, hues)
+        assert zero - max(negative, positive) > 0.15
+        assert abs(negative - positive) > 0.15
+
+
+def test_frozen_is_dashed_constant_is_dotted():
+    source = by_hand().render(view="nodes").source
+    assert "style=dashed" in next(line for line in source.splitlines() if "a -> h:" in line)
+    assert source.count("style=dashed") == 1
+    net = ng.Network([ng.Input((2, 2, 1)), ng.MaxPooling2D(2)])
+    assert net.render(view="nodes").source.count("style=dotted") == 4
+
+
+def test_shared_weights_have_one_colour():
+    source = by_hand().render(view="nodes", show="sharing").source
+    shared = [line for line in source.splitlines() if ", w[0]" in line]
+    colours = {re.search(r'color="(#\w+)"', line)[1] for line in shared}
+    assert len(shared) == 2
+    assert colours == {"#0072b2"}
+
+
+def test_recurrent_connections_say_their_delay():
+    text = words_of(by_hand().render(view="nodes"))
+    assert "t−1" in text
+    assert "t−2" in text
+
+
+def test_parallel_connections_do_not_lie_on_each_other():
+    a, y = ng.InputNode("a"), ng.Node("tanh", name="y")
+    for delay in range(4):
+        ng.Connection(a, y, weight=0.5, delay=delay)
+    source = ng.Network(inputs=[a], outputs=[y]).render(view="nodes").source
+    ways = re.findall(r'pos="(e,[^"]+)"', source)
+    assert len(ways) == len(set(ways)) == 4
+
+
+def test_skips_go_around_the_nodes_between():
+    a, h, y = ng.InputNode("a"), ng.Node("tanh", name="h"), ng.Node("tanh", name="y")
+    ng.Connection(a, h, weight=1.0)
+    ng.Connection(h, y, weight=1.0)
+    ng.Connection(a, y, weight=1.0)
+    source = ng.Network(inputs=[a], outputs=[y]).render(view="nodes").source
+    skip = next(line for line in source.splitlines() if "a -> y:" in line)
+    heights = [float(y) for _, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", skip.split("pos=")[1])]
+    assert max(map(abs, heights[1:5])) > 17.0
+
+
+def test_values_fill_the_nodes_on_one_scale():
+    net = tutorial()
+    net.predict([1.0, 0.0, -1.0], explicit=True)
+    picture = net.render(view="nodes", show=("weight", "output"), numbers=True)
+    fills = re.findall(r'fillcolor="(#\w+)"', "\n".join(lines(picture, "neuron input")))
+    assert fills == ["#86b6e8", "#ffffff", "#f3b36a"]
+    assert "output −1" in words_of(picture)
+    output = float(net.layer("layer_2")[0].output)
+    assert f"{output:.3g}" in words_of(picture)
+
+
+def test_gradients_give_width():
+    net = tutorial()
+    net.get_gradient([0.0, 1.0], [1.0, 2.0, 3.0])
+    picture = net.render(view="nodes", show="gradient")
+    strongest = max(net.connections, key=lambda each: abs(each.gradient))
+    line = max(lines(picture, "connection"), key=lambda each: float(penwidth(each)))
+    gradient = float(re.search(r"gradient (-?[\d.e-]+),", line)[1])
+    assert abs(gradient) == pytest.approx(abs(strongest.gradient), rel=0.01)
+
+
+def penwidth(line):
+    return re.search(r"penwidth=([\d.]+)", line)[1]
+
+
+def test_sample_and_step_choose_the_values():
+    net = by_hand()
+    x = np.arange(12.0).reshape(2, 3, 2) / 10
+    net.predict(x, explicit=True)
+    picture = net.render(view="nodes", show="output", numbers=True, sample=1, step=0)
+    assert f"{x[1, 0, 0]:.3g}" in words_of(picture)
+    assert "values of sample 1, step 0" in words_of(picture)
+    with pytest.raises(ng.OptionError, match="it has no sample 5, step -1"):
+        net.render(view="nodes", show="output", sample=5)
+
+
+# the view of layers -------------------------------------------------------------------------------
+
+
+def test_repeated_blocks_are_folded():
+    picture = residual().render(view="layers")
+    text = words_of(picture)
+    assert "× 3" in text
+    assert "8 more boxes in repeated blocks" in text
+    assert len(lines(picture, "layer")) == 1 + 1 + 4 + 3
+    assert len(lines(picture, "way")) == 9  # 8 from box to box, one skip
+
+
+def test_folded_blocks_open_on_request():
+    picture = residual().render(view="layers", expand="all")
+    assert len(lines(picture, "layer")) == 1 + 1 + 12 + 3
+    assert len(lines(picture, "way")) == 16 + 3
+
+
+def test_boxes_tell_type_shape_and_parameters():
+    text = words_of(residual().render(view="layers"))
+    assert "Conv2D 3×3, stride 2×2" in text
+    assert "8 × 8 × 4" in text
+    assert "112 parameters" in text
+    assert "Dense, softmax" in text
+
+
+def test_a_huge_network_is_drawn_without_looking_at_its_connections(monkeypatch):
+    def never(*_):
+        raise AssertionError("connections were listed")
+
+    net = chain()
+    for kind in [Bundle, *Bundle.__subclasses__()]:
+        for method in ("edges", "into", "out_of", "__iter__"):
+            monkeypatch.setattr(kind, method, never, raising=False)
+    picture = net.render()
+    assert f"{len(net.connections):,} connections" in words_of(picture)
+    assert len(net.connections) > 10**10
+
+
+def test_followers_share_a_box_where_there_are_many():
+    x = h = ng.Input((16,))
+    for units in range(16, 40):
+        h = ng.Activation("relu")(ng.BatchNormalization()(ng.Dense(units)(h)))
+    picture = ng.Network(inputs=x, outputs=h).render(view="layers")
+    assert len(lines(picture, "layer")) == 25
+    assert "Dense + BatchNorm + relu" in words_of(picture)
+
+
+# the unrolled view --------------------------------------------------------------------------------
+
+
+def test_unrolled_network_has_every_step():
+    picture = by_hand().render(view="unrolled", steps=4)
+    assert len(lines(picture, "neuron")) == 4 * 4
+    # without delay 4 a step, delay 1 three times, delay 2 twice
+    assert len(lines(picture, "connection")) == 4 * 4 + 3 + 2
+
+
+def test_unrolled_network_shows_the_values_of_each_step():
+    net = by_hand()
+    x = np.array([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])
+    outputs = net.predict(x, explicit=True)
+    text = words_of(net.render(view="unrolled"))
+    for value in [*x.reshape(-1), *outputs.reshape(-1)]:
+        assert f"{value:.3g}" in text
+
+
+def test_nothing_to_unroll_is_said():
+    with pytest.raises(ng.OptionError, match="no delays and no sequences"):
+        tutorial().render(view="unrolled")
+
+
+# the view of the program --------------------------------------------------------------------------
+
+
+def test_program_is_drawn_and_leaves_the_network_alone():
+    net = tutorial()
+    before = [each.value for each in net.parameters.values()]
+    picture = net.render(view="program")
+    assert all(a is b.value for a, b in zip(before, net.parameters.values(), strict=True))
+    names = [re.match(r"\s*(\w+)", line)[1] for line in lines(picture, "statement")]
+    assert names == [f"s{number}" for number in range(len(names))]
+    ends = re.findall(r"(\w+) -> (\w+)", "\n".join(lines(picture, "flow")))
+    assert {up for up, _ in ends} >= {"s0", "s1", "s2", "alayer_0_and_1", "atarget_0"}
+    assert "product" in words_of(picture)
+    assert "backward" in words_of(picture)
+
+
+# names, options, files ----------------------------------------------------------------------------
+
+AWKWARD = ['a"b', "<b>bold</b>", "back\\slash\\N", "权重", "&amp;", "a:b", "line\nbreak", "1"]
+
+
+@drawn
+@pytest.mark.parametrize("view", ["nodes", "layers"])
+def test_awkward_names_are_drawn_as_they_are(view):
+    nodes = [ng.InputNode(name) for name in AWKWARD]
+    if view == "layers":
+        h = ng.Input((2,), name=AWKWARD[0])
+        for name in AWKWARD[1:]:
+            h = ng.Dense(2 + len(name), name=name)(h)
+        layer = h
+        while layer.incoming:
+            layer = layer.incoming[0].source
+        net = ng.Network(inputs=layer, outputs=h, name='net "<x>" \\N 网络')
+    else:
+        y = ng.Node("tanh", name="y")
+        for node in nodes:
+            ng.Connection(node, y, weight=0.5)
+        net = ng.Network(inputs=nodes, outputs=[y], name='net "<x>" \\N 网络')
+    root = ET.fromstring(net.render(view=view).pipe("svg"))
+    text = "".join("".join(each.itertext()) for each in root.iter(f"{SVG}text"))
+    for name in AWKWARD:
+        assert name.replace("\n", "␊") in text
+    assert 'net "<x>" \\N 网络' in text
+
+
+def test_long_names_are_clipped_but_kept_in_the_tooltip():
+    name = "a very long name that no circle could ever hold"
+    a, y = ng.InputNode(name), ng.Node("tanh", name="y")
+    ng.Connection(a, y, weight=1.0)
+    source = ng.Network(inputs=[a], outputs=[y]).render(view="nodes").source
+    assert "…" in source
+    assert f'tooltip="{name}:' in source
+
+
+@pytest.mark.parametrize(
+    ("options", "near"),
+    [
+        ({"view": "node"}, "nodes"),
+        ({"nubmers": True}, "numbers"),
+        ({"show": "wieght"}, "weight"),
+        ({"bias": "folded"}, "fold"),
+        ({"view": "layers", "expand": "layer_3"}, "layer_"),
+    ],
+)
+def test_unknown_words_get_the_nearest_match(options, near):
+    with pytest.raises(ng.UnknownNameError, match=f"did you mean '{near}"):
+        tutorial().render(**options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"top": -1}, {"limit": 2}, {"threshold": "x"}, {"show": 5}, {"steps": 0}]
+)
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ng.OptionError):
+        tutorial().render(**options)
+
+
+def test_unknown_format_is_refused_before_any_work(tmp_path):
+    with pytest.raises(ng.UnknownNameError, match="picture format"):
+        tutorial().render(tmp_path / "net.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+@drawn
+def test_a_path_that_cannot_be_written_leaves_nothing(tmp_path):
+    folder = tmp_path / "net.svg"
+    folder.mkdir()
+    with pytest.raises(ng.StorageError, match="is a folder"):
+        tutorial().render(folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ng.StorageError, match="cannot write"):
+        tutorial().render(tmp_path / "file" / "net.svg")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "net.svg"]
+
+
+@drawn
+@pytest.mark.parametrize(
+    ("kind", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("dot", b"digraph")]
+)
+def test_formats(tmp_path, kind, start):
+    path = tmp_path / f"net.{kind}"
+    tutorial().render(path)
+    assert path.read_bytes().startswith(start)
+
+
+def test_pdf_is_drawn_where_something_can(tmp_path):
+    if not any(True for _ in engines._engines("digraph {}", "pdf")):
+        with pytest.warns(UserWarning, match="draws no PDF"):
+            tutorial().render(tmp_path / "net.pdf")
+        assert (tmp_path / "net.dot").exists()
+    else:
+        tutorial().render(tmp_path / "net.pdf")
+        assert (tmp_path / "net.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_graphviz_the_dot_is_written_and_three_ways_are_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "_command", lambda name: None)
+    monkeypatch.setattr(engines, "_has_pygraphviz", lambda: False)
+    with pytest.warns(UserWarning, match=r"neurograph\[viz\].*graphviz\.org.*any Graphviz viewer"):
+        picture = tutorial().render(tmp_path / "net.svg")
+    assert [each.name for each in tmp_path.iterdir()] == ["net.dot"]
+    assert (tmp_path / "net.dot").read_text(encoding="utf-8") == picture.source
+    with pytest.warns(UserWarning, match="nothing here can draw"):
+        assert list(picture._repr_mimebundle_()) == ["text/plain"]
+
+
+@drawn
+def test_a_broken_program_is_passed_over(tmp_path, monkeypatch):
+    broken = tmp_path / "dot"
+    broken.write_text("#!/bin/sh\necho 'no plugins' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    before = engines._command
+    monkeypatch.setattr(
+        engines, "_command", lambda name: str(broken) if name == "dot" else before(name)
+    )
+    assert tutorial().render().pipe("svg").startswith(b"<?xml")
+    monkeypatch.setattr(engines, "_command", lambda name: str(broken))
+    monkeypatch.setattr(engines, "_has_pygraphviz", lambda: False)
+    with pytest.raises(ng.NeurographError, match="no svg picture could be drawn: dot: no plugins"):
+        tutorial().render().pipe("svg")
+
+
+@drawn
+def test_picture_shows_itself_in_notebooks():
+    bundle = tutorial().render()._repr_mimebundle_()
+    assert ET.fromstring(bundle["image/svg+xml"].encode()).tag == f"{SVG}svg"
+
+
+def test_the_same_network_gives_the_same_text():
+    assert tutorial().render().source == tutorial().render().source
