@@ -16,7 +16,7 @@ import numpy as np
 
 from neurograph.compiler.arena import Arena, settle_in
 from neurograph.compiler.build import Built, Options, build
-from neurograph.compiler.passes import PLAN_PASSES
+from neurograph.compiler.passes import checked_passes
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
@@ -77,7 +77,7 @@ class Executable:
             dtype=dtype,
             losses=tuple(losses),
             loss_weights=tuple(loss_weights),
-            passes=None if passes is None else tuple(passes),
+            passes=checked_passes(passes),
         )
         self._built: dict[Mode, Built] = {}
         self._plans: dict[tuple[Mode, Sizes], Plan] = {}
@@ -126,8 +126,7 @@ class Executable:
         found = self._plans.get((mode, sizes))
         if found is None:
             built = self.built(mode)
-            chosen = self._options.passes
-            on = [name for name in PLAN_PASSES if chosen is None or name in chosen]
+            on = self._options.passes or ()
             found = Plan(
                 built.program,
                 sizes,

@@ -38,6 +38,24 @@ LOSES_VALUES = (
 )  # after these some net or delta is nowhere to be found
 
 
+def checked_passes(chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the chosen passes (None: all).
+
+    Raises
+    ------
+    UnknownNameError
+        For a pass that does not exist; the message offers the nearest.
+    """
+    known = (*PASSES, *PLAN_PASSES)
+    if chosen is None:
+        return known
+    names = (chosen,) if isinstance(chosen, str) else tuple(chosen)
+    for name in names:
+        if name not in known:
+            raise unknown("pass", name, known)
+    return names
+
+
 def run_passes(
     program: Program, chosen: Sequence[str] | None, stage: str, *, keep: bool = False
 ) -> Program:
@@ -54,10 +72,7 @@ def run_passes(
     UnknownNameError
         For a pass that does not exist.
     """
-    names = [*PASSES] if chosen is None else list(chosen)
-    for name in names:
-        if name not in PASSES and name not in PLAN_PASSES:
-            raise unknown("pass", name, [*PASSES, *PLAN_PASSES])
+    names = checked_passes(chosen)
     verify(program, "lowering")
     for name, change in (FORWARD if stage == "forward" else WHOLE).items():
         if name in names and not (keep and name in LOSES_VALUES):

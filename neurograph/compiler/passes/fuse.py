@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from neurograph.compiler.program import Program, Ref, Statement, Step, statements
+from neurograph.functions import ACTIVATIONS
 
 
 def fuse_loss(program: Program) -> Program:
@@ -48,12 +50,16 @@ def _form(program: Program, step: Statement) -> str | None:
         return None
     if maker[0].op == "softmax":
         form = "fused_softmax"
-    elif maker[0].op == "activate" and maker[0].get("function") == "sigmoid":
+    elif maker[0].op == "activate" and _function(program, maker[0]) is ACTIVATIONS["sigmoid"]:
         form = "fused_sigmoid"
     else:
         return None
     make = getattr(loss, form, None)
     return form if make is not None and make(weighted) is not None else None
+
+
+def _function(program: Program, statement: Statement) -> Any:
+    return program.constants[str(statement.get("function"))]
 
 
 def _uses(program: Program, ref: Ref) -> int:

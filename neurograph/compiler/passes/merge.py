@@ -36,6 +36,7 @@ def _groups(program: Program) -> list[list[Statement]]:
             key = (
                 statement.inputs[0],
                 weights.view.base,
+                weights.view.index[0],
                 statement.accumulate,
                 statement.out.offset,
                 number if inside else -1,
@@ -66,6 +67,9 @@ def _columns(program: Program, statement: Statement) -> tuple[int, int]:
 
 def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
     first = group[0]
+    place = _place(program, group)
+    if place is None:
+        return None
     outs = [program.arrays[statement.out.name] for statement in group]
     joint = _joint_view(program, outs)
     arrays = dict(program.arrays)
@@ -78,12 +82,12 @@ def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
         while joint in arrays:
             joint += "_"
         arrays = _with_parts(arrays, outs, joint)
-    low, high = _columns(program, first)[0], _columns(program, group[-1])[1]
-    base = program.arrays[first.inputs[1].name].view
-    assert base is not None
-    weights = _weights(arrays, base.base, low, high)
+    view = program.arrays[first.inputs[1].name].view
+    assert view is not None
+    assert view.index is not None
+    columns = _columns(program, first)[0], _columns(program, group[-1])[1]
+    weights = _weights(arrays, view.base, view.index[0], columns)
     new = replace(first, out=Ref(joint, first.out.offset), inputs=(first.inputs[0], Ref(weights)))
-    last = group[-1] if first.accumulate else first
 
     def changed(steps: Sequence[Step]) -> list[Step]:
         kept: list[Step] = []
@@ -96,11 +100,29 @@ def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
         return kept
 
     def changed_one(statement: Statement) -> list[Statement]:
-        if statement is last:
+        if statement is place:
             return [new]
         return [] if any(statement is each for each in group) else [statement]
 
     return replace(program, arrays=arrays, forward=tuple(changed(program.forward)))
+
+
+def _place(program: Program, group: Sequence[Statement]) -> Statement | None:
+    """Return the sibling whose place the joint product takes, or None if there is no such place.
+
+    What is set must be set when the first of them was, since others add to it; what is added can be
+    added when the last of them was, if nobody reads it earlier.
+    """
+    blocks = [step.body if isinstance(step, Loop) else (step,) for step in program.forward]
+    order = [statement for block in blocks for statement in block]
+    places = [k for k, s in enumerate(order) if any(s is each for each in group)]
+    if not group[0].accumulate:
+        return order[places[0]]
+    outs = {program.base(statement.out.name) for statement in group}
+    between = order[places[0] : places[-1]]
+    if any(program.base(ref.name) in outs for s in between for ref in s.inputs):
+        return None
+    return order[places[-1]]
 
 
 def _joint_view(program: Program, outs: Sequence[Array]) -> str | None:
@@ -137,16 +159,21 @@ def _with_parts(arrays: dict[str, Array], outs: Sequence[Array], joint: str) -> 
     return {name: found[name] for name in (joint, *(n for n in found if n != joint))}
 
 
-def _weights(arrays: dict[str, Array], base: str, low: int, high: int) -> str:
-    if (low, high) == (0, arrays[base].dims[-1]):
-        return base
-    name = f"{base}_{low}_{high}"
+def _weights(
+    arrays: dict[str, Array],
+    base: str,
+    rows: tuple[int, int | None],
+    columns: tuple[int, int],
+) -> str:
     source = arrays[base]
-    arrays[name] = Array(
-        name,
-        (source.dims[0], high - low),
-        source.dtype,
-        "value",
-        View(base, ((0, None), (low, high))),
-    )
+    count, total = source.dims
+    assert isinstance(count, int)
+    high = count if rows[1] is None else rows[1]
+    if (rows[0], high, *columns) == (0, count, 0, total):
+        return base
+    name = "_".join(map(str, (base, *columns)))
+    while name in arrays:
+        name += "_"
+    dims = (high - rows[0], columns[1] - columns[0])
+    arrays[name] = Array(name, dims, source.dtype, "value", View(base, (rows, columns)))
     return name
