@@ -15,7 +15,7 @@ WIDEN = 1 << 30  # larger arrays are not copied only to give them a column of on
 
 
 class Rows:
-    r"""All samples of some inputs and targets: cast, time in front, with ones where plans have them.
+    r"""All samples of some inputs and targets: cast, time in front, ones where plans have them.
 
     Parameters
     ----------

@@ -22,15 +22,17 @@ from neurograph.train.metric import Metric
 from neurograph.train.metrics import get_metric
 from neurograph.train.optimizers import get_optimizer
 from neurograph.train.update import Update, carry_state
+from neurograph.train.verbs import ModelVerbs
 
 if TYPE_CHECKING:
     from neurograph.train.history import History
+    from neurograph.train.session import Paused, Session
 
 WEIGHTED = Mode(training=True, backward=True, weighted=True)
 DTYPES = ("float32", "float64")
 
 
-class Model:
+class Model(ModelVerbs):
     """A compiled network: it predicts, trains and can be looked into.
 
     Weights stay in the network: ``connection.weight`` and ``parameter.value`` are the present ones
@@ -74,6 +76,10 @@ class Model:
         self.metrics: list[Metric] = [get_metric(each) for each in metrics]
         self.generator = np.random.default_rng(seed)
         self.history: History | None = None
+        self.session: Session | Paused | None = None
+        self.stop_training = False
+        self.passes = None if passes is None else tuple(passes)
+        self.threads = threads
         self.loss_weights = tuple(float(each) for each in loss_weights)
         self.executable = Executable(
             network,

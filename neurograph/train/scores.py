@@ -1,0 +1,214 @@
+"""Scores: loss and metrics, gathered over the batches of an epoch or of a validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurograph.compiler.executable import PREDICT
+from neurograph.compiler.plan import Plan
+from neurograph.parameter import Array
+from neurograph.train.checked import Checked
+from neurograph.train.loss import OwnLoss
+from neurograph.train.metric import Metric
+from neurograph.train.metrics import LossMetric, OwnMetric
+
+if TYPE_CHECKING:
+    from neurograph.train.model import Model
+
+ROOM = 1 << 15  # so many numbers are gathered before the metrics see them
+VALUES = 1 << 20  # so many node values a batch of validation may have
+
+
+class Scores:
+    """Running means of a training epoch.
+
+    Metrics cost more than small batches take to train on, so outputs and targets are gathered and
+    the metrics see them by the hundred.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        # twins, so that a callback may call model.evaluate in the middle of an epoch
+        self.metrics: list[Metric] = deepcopy(model.metrics)
+        self.total = 0.0
+        self.samples = 0
+        self._plan: Plan | None = None
+        self._output = self._target = np.empty(0)
+        self._outputs = self._targets = np.empty(0)
+        self._filled = 0
+        self._gathers = not any(map(_sees_batches, model.metrics))
+
+    def start(self) -> None:
+        """Forget everything."""
+        self.total, self.samples, self._filled = 0.0, 0, 0
+        for metric in self.metrics:
+            metric.reset()
+
+    def add(self, plan: Plan, loss: float, samples: int) -> None:
+        """Add the batch that a plan has just run."""
+        self.total += loss * samples
+        self.samples += samples
+        if not self.metrics:
+            return
+        if plan is not self._plan:
+            self._look_at(plan)
+        start = self._filled
+        stop = start + samples
+        if stop > len(self._outputs):
+            self._flush()
+            start, stop = 0, samples
+            if stop > len(self._outputs):
+                self._show(self._target, self._output)
+                return
+        self._outputs[start:stop] = self._output
+        self._targets[start:stop] = self._target
+        self._filled = stop
+
+    def _look_at(self, plan: Plan) -> None:
+        arrays = plan.program.arrays
+        name = next(name for name, array in arrays.items() if array.role == "target")
+        output, target = self.model.executable.outputs(plan)[0], plan.arrays[name]
+        target = target if plan.lead[name] == 1 else target.swapaxes(0, 1)
+        if output.shape[1:] != self._outputs.shape[1:] or self._plan is None:
+            self._flush()
+            rows = ROOM // max(1, math.prod(output.shape[1:])) if self._gathers else 0
+            self._outputs = np.empty((rows, *output.shape[1:]), output.dtype)
+            self._targets = np.empty((rows, *target.shape[1:]), target.dtype)
+        self._plan, self._output, self._target = plan, output, target
+
+    def _flush(self) -> None:
+        if self._filled:
+            rows = slice(0, self._filled)
+            self._filled = 0
+            self._show(self._targets[rows], self._outputs[rows])
+
+    def _show(self, target: Array, output: Array) -> None:
+        for metric in self.metrics:
+            metric.update(target, output)
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the samples so far."""
+        return self.total / self.samples if self.samples else math.nan
+
+    def values(self) -> dict[str, float]:
+        """Return loss and metrics of the samples so far, by name."""
+        self._flush()
+        values = [self.loss, *(float(metric.result()) for metric in self.metrics)]
+        return dict(zip(score_names(self.model), values, strict=True))
+
+    def finish(self) -> dict[str, float]:
+        """Return the values of the whole epoch, and leave the model's own metrics with them."""
+        found = self.values()
+        for metric, twin in zip(self.model.metrics, self.metrics, strict=True):
+            vars(metric).update(deepcopy(vars(twin)))
+        return found
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what was gathered, as plain data."""
+        self._flush()
+        metrics = [_gathered(metric) for metric in self.metrics]
+        return {"total": self.total, "samples": self.samples, "metrics": metrics}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``get_state`` returned."""
+        self.total, self.samples = float(state["total"]), int(state["samples"])
+        for metric, gathered in zip(self.metrics, state["metrics"], strict=True):
+            known = _gathered(metric)
+            for name, value in gathered.items():
+                if name in known:
+                    setattr(metric, name, value)
+
+
+def _sees_batches(metric: Metric) -> bool:
+    """Whether a metric may depend on how samples are divided into batches."""
+    own_loss = isinstance(metric, LossMetric) and isinstance(metric.loss, OwnLoss)
+    return isinstance(metric, OwnMetric) or own_loss
+
+
+def _gathered(metric: Metric) -> dict[str, Any]:
+    options = metric.to_config()
+    return {
+        name: value
+        for name, value in vars(metric).items()
+        if name not in options and isinstance(value, (int, float, np.ndarray))
+    }
+
+
+def score_names(model: Model) -> list[str]:
+    """Return ``["loss", …]``: the names of loss and metrics in logs and history, all different."""
+    names = ["loss"]
+    for metric in model.metrics:
+        name, more = metric.name, 1
+        while name in names:
+            name, more = f"{metric.name}_{more}", more + 1
+        names.append(name)
+    return names
+
+
+class Validation:
+    """Loss and metrics on data that are not trained on.
+
+    Parameters
+    ----------
+    model : Model
+    data : Checked or iterable
+        Arrays, or batches of them already checked (each time it is asked for).
+    batch_size : int
+        At least so many samples go through at once; more, where the network is small.
+    """
+
+    def __init__(
+        self, model: Model, data: Checked | Callable[[], Iterable[Checked]], batch_size: int
+    ) -> None:
+        self.model = model
+        self.data = data
+        self.size = batch_size
+        if not any(map(_sees_batches, model.metrics)):
+            nodes = sum(layer.size for layer in model.network.layers)
+            self.size = max(batch_size, min(1024, VALUES // max(1, nodes)))
+
+    def run(self, wanted: Callable[[], bool] = lambda: True) -> dict[str, float] | None:
+        """Return loss and metrics by name; None if they were no longer wanted."""
+        model = self.model
+        model.refresh()
+        for metric in model.metrics:
+            metric.reset()
+        total, samples = 0.0, 0
+        for data in self._parts():
+            if not wanted():
+                return None
+            outputs = model.executable.outputs(model.run_forward(PREDICT, data.inputs))
+            total += self._loss(data, outputs) * len(data)
+            samples += len(data)
+            model.update_metrics(data.targets, outputs)
+        loss = total / samples if samples else math.nan
+        values = [loss + model.penalty(), *model.metric_values()]
+        return dict(zip(score_names(model), values, strict=True))
+
+    def _parts(self) -> Iterable[Checked]:
+        if not isinstance(self.data, Checked):
+            yield from self.data()
+            return
+        for start in range(0, len(self.data), self.size):
+            yield self.data.part(slice(start, start + self.size))
+
+    def _loss(self, data: Checked, outputs: Sequence[Array]) -> float:
+        model, total = self.model, 0.0
+        for number, (loss, output) in enumerate(zip(model.losses, outputs, strict=True)):
+            weight = _one_a_row(data.weights[number]) if data.weights else None
+            value, _ = loss.value_and_gradient(data.targets[number], output, weight)
+            factor = model.loss_weights[number] if model.loss_weights else 1.0
+            total += factor * value
+        return total
+
+
+def _one_a_row(weight: Array) -> Array:
+    """Return sample weights without the axes of length 1 that plans need at their end."""
+    axes = [axis for axis, length in enumerate(weight.shape) if length > 1]
+    return weight.reshape(weight.shape[: max(axes, default=0) + 1])
