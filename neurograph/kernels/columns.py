@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from neurograph.kernels.frame import Frame
+from neurograph.kernels.frame import SHORT, Frame
 from neurograph.kernels.geometry import Geometry2D
 from neurograph.kernels.team import Blocks, block_size, carve, nbytes_of, share
 
@@ -39,17 +39,18 @@ def column_block(geometry: Geometry2D, batch: int) -> tuple[int, int]:
 def tap_major(geometry: Geometry2D) -> bool:
     """Tell whether columns are copied faster tap by tap than window by window.
 
-    A copy costs about 5 ns a run and 0.06 ns a number, or 0.4 ns where the numbers are apart.
-    Windows give runs of a row of the window, taps runs of a row of outputs.
+    A copy costs about 4 ns a run and 0.06 ns a number, or 0.4 ns where the numbers are apart, and
+    half of it where a run is copied as one item. Windows give runs of a row of the window, taps
+    runs of a row of outputs.
     """
     columns, channels = geometry.kernel_shape[1:3]
     if geometry.groups > 1:
         return False
     merged = columns * channels if geometry.dilation[1] == 1 else channels
-    by_window = (5 + 0.06 * merged) / merged
+    by_window = (2 + 0.06 * merged) / merged
     width = geometry.out_shape[1]
     each = 0.06 if geometry.strides[1] * channels == 1 else 0.4
-    return by_window > (5 + each * width) / width
+    return by_window > (4 + each * width) / width
 
 
 def windows(cells: Array, geometry: Geometry2D, rows: int, by_tap: bool) -> Array:
@@ -82,6 +83,35 @@ def windows(cells: Array, geometry: Geometry2D, rows: int, by_tap: bool) -> Arra
     return as_strided(cells, shape, (channels * channel, *strides))
 
 
+def window_items(cells: Array, geometry: Geometry2D, rows: int, begin: int = 0) -> Array | None:
+    """Return the windows of padded images with each of their rows as one item; see `items`.
+
+    Parameters
+    ----------
+    cells : (images, height, width, channels)
+        Padded images.
+    geometry : Geometry2D
+    rows : int
+        Rows of windows.
+    begin : int
+        The first window's row.
+
+    Returns
+    -------
+    view : (images, rows, columns, kernel rows), or None
+        None where the rows of windows are long, or not one run.
+    """
+    image, row, column, number = cells.strides
+    run = geometry.kernel[1] * geometry.in_shape[2] * number
+    merged = geometry.groups == 1 and geometry.dilation[1] == 1 and cells.flags.c_contiguous
+    if not merged or run == number or run >= 2 * SHORT:
+        return None
+    shape = (len(cells), rows, geometry.out_shape[1], geometry.kernel[0])
+    down, right = geometry.strides
+    strides = (image, down * row, right * column, geometry.dilation[0] * row)
+    return np.ndarray(shape, f"V{run}", cells, begin * row, strides)
+
+
 def grouped(lines: Array, groups: int) -> Array:
     """Return (images, rows, columns, channels) as (groups, positions, channels of a group)."""
     flat = lines.reshape(-1, groups, lines.shape[-1] // groups)
@@ -106,22 +136,31 @@ class _Gather:
 
     def bind(self, cells: Array, columns: Array) -> None:
         """Take arrays of the shapes."""
+        self.target, self.columns = columns, columns
+        if self.by_tap:
+            self.columns = columns.transpose(0, 2, 1)
         if self.padded:
             self.frame.bind(cells)
-            self.source = windows(cells[0], self.geometry, self.rows, self.by_tap)
-            self.frame.clear()
-        self.target = columns
-        self.columns = columns.transpose(0, 2, 1) if self.by_tap else columns
+            self.source = self._source(cells[0], 0)
+
+    def _source(self, cells: Array, begin: int) -> Array:
+        """Return the windows, each row of them one item if that is possible and shorter."""
+        if not self.by_tap:
+            short = window_items(cells, self.geometry, self.rows, begin)
+            if short is not None:
+                return short
+        return windows(cells[:, begin:], self.geometry, self.rows, self.by_tap)
 
     def load(self, x: Array, row: int) -> None:
         """Gather the columns of the windows from one row of outputs on."""
         begin = row * self.geometry.strides[0]
         if self.padded:
             self.frame.load(x, begin)
-            source = self.source
-        else:
-            source = windows(x[:, begin:], self.geometry, self.rows, self.by_tap)
-        np.copyto(self.target.reshape(source.shape), source)
+        source = self.source if self.padded else self._source(x, begin)
+        target = self.target
+        if source.dtype != target.dtype:
+            target = target.reshape(*source.shape, -1).view(source.dtype)[..., 0]
+        np.copyto(target.reshape(source.shape), source)
 
 
 class ColumnsForward:

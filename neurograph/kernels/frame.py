@@ -8,6 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+SHORT = 256  # bytes
+
+
+def items(array: Array) -> Array:
+    """Return a view in which each run along the last axis is one item, where runs are short.
+
+    NumPy copies items in half the time that it takes for runs.
+
+    >>> items(np.zeros((2, 3, 4), np.float32)).shape, items(np.zeros((2, 3, 64))).shape
+    ((2, 3), (2, 3, 64))
+    """
+    size = array.shape[-1] * array.itemsize
+    if size >= SHORT or array.shape[-1] == 1:
+        return array
+    return array.view(f"V{size}")[..., 0]
 
 
 class Frame:
@@ -56,7 +71,7 @@ class Frame:
 
     def bind(self, cells: Array) -> None:
         """Take an array of shape `shape`: (phases, images, rows, columns, channels)."""
-        self.cells = cells
+        self.cells, self.items = cells, items(cells)
         self.edges = [
             edge
             for phase, (_, places) in zip(cells, self.pieces, strict=True)
@@ -92,16 +107,17 @@ class Frame:
         if bottom < self.size[0]:
             self.cells[:, :, bottom:] = self.fill
         begin -= self.origin[0]
-        lines = source[:, begin + top : begin + bottom]
-        for phase, (columns, places) in zip(self.cells, self.pieces, strict=True):
+        lines = items(source)[:, begin + top : begin + bottom]
+        for phase, (columns, places) in zip(self.items, self.pieces, strict=True):
             np.copyto(phase[:, top:bottom, places], lines[:, :, columns])
 
     def store(self, target: Array, begin: int, accumulate: bool) -> None:
         """Copy, or add, rows of the frame back to images: the reverse of `load`."""
         top, bottom = self.rows(begin)
         begin -= self.origin[0]
-        lines = target[:, begin + top : begin + bottom]
-        for phase, (columns, places) in zip(self.cells, self.pieces, strict=True):
+        cells = self.cells if accumulate else self.items
+        lines = (target if accumulate else items(target))[:, begin + top : begin + bottom]
+        for phase, (columns, places) in zip(cells, self.pieces, strict=True):
             source = phase[:, top:bottom, places]
             if accumulate:
                 np.add(lines[:, :, columns], source, out=lines[:, :, columns])

@@ -20,7 +20,7 @@ from neurograph.kernels.geometry import Geometry2D
 from neurograph.kernels.team import Blocks, Team, block_size, carve, nbytes_of, share
 
 Array = npt.NDArray[Any]
-CELLS = 1 << 16  # numbers of the inputs of a block
+CELLS = 1 << 18  # numbers of the inputs of a block
 
 
 class PoolingWorkspace:
@@ -61,7 +61,8 @@ class PoolingWorkspace:
         part = -(-batch // self.team.threads)
         size = block_size(part, rows, width, max(CELLS // (channels * down * right), 1))
         self.blocks = [Blocks(rows, size, self._make) for _ in self.team.scratch]
-        self.split = size[1] < rows
+        exact = geometry.kernel[0] == down and geometry.in_shape[0] == rows * down
+        self.split = size[1] < rows and not (exact and geometry.padding[0] == 0)
         row_counts, column_counts = window_counts(geometry)
         self.rows_share = (1 / row_counts)[:, None].astype(dtype)
         self.columns_share = np.repeat(1 / column_counts, channels).astype(dtype)
@@ -105,8 +106,12 @@ class _PoolingBlock:
         self.frame = Frame(geometry.in_shape, (top, left), size, images, across)
         self.gradient = Frame(geometry.in_shape, (top, left), size, images, across)
         self.tall = (images, size[0], width * channels)
-        self.wide = (images, rows, width * channels)
-        self.shapes = [*[self.frame.shape] * 2, *[self.tall] * 3, self.wide]
+        self.out = (images, rows, width * channels)
+        self.exact = (
+            geometry.kernel[0] == down and size[0] == rows * down,
+            geometry.kernel[1] == across and self.frame.shape[3] == width,
+        )
+        self.shapes = [*[self.frame.shape] * 2, *[self.tall] * 4]
 
     def nbytes(self, dtype: npt.DTypeLike) -> int:
         """Return how much scratch memory the arrays take."""
@@ -138,7 +143,7 @@ class _PoolingBlock:
 
     def lines(self, array: Array, row: int) -> Array:
         """Return the block's rows of outputs as (images, rows, width * channels)."""
-        return array[:, row : row + self.rows].reshape(self.wide)
+        return array[:, row : row + self.rows].reshape(self.out)
 
     def load(self, x: Array, row: int, fill: float, fresh: bool) -> None:
         """Stage the inputs of rows of windows."""
@@ -300,29 +305,48 @@ def _max_gradient_part(
     for block, fresh, these, row in workspace.over(member, len(x)):
         block.load(x[these], row, -np.inf, fresh)
         _fold(np.maximum, block.columns, block.best)
-        np.copyto(block.rest, block.lines(d_out[these], row))
-        block.d_best[...] = 0
-        _hand_back(block, block.taps, block.lines(out[these], row), block.d_taps, block.rest)
-        block.gradient.cells[...] = 0
-        _hand_back(block, block.columns, block.best, block.d_columns, block.d_best)
+        best, deltas = block.lines(out[these], row), block.lines(d_out[these], row)
+        exact, cells = block.exact, block.gradient.cells
+        _hand_back(block, block.taps, best, block.d_taps, deltas, exact[0], block.d_best)
+        args = block.columns, block.best, block.d_columns, block.d_best, exact[1], cells
+        _hand_back(block, *args)
         begin = row * geometry.strides[0]
         block.gradient.store(d_x[these], begin, workspace.split or accumulate)
 
 
 def _hand_back(
-    block: _PoolingBlock, values: list[Array], best: Array, d_values: list[Array], rest: Array
+    block: _PoolingBlock,
+    values: list[Array],
+    best: Array,
+    d_values: list[Array],
+    deltas: Array,
+    exact: bool,
+    cleared: Array,
 ) -> None:
-    """Hand gradients to the first of some values that is the best, and use them up."""
-    equal, chosen = (
-        each.reshape(-1)[: best.size].reshape(best.shape) for each in (block.equal, block.chosen)
+    """Hand gradients to the first of some values that is the best.
+
+    Where every value belongs to exactly one window its gradient is written; else all gradients are
+    cleared and added to.
+    """
+    equal, chosen, rest = (
+        each.reshape(-1)[: best.size].reshape(best.shape)
+        for each in (block.equal, block.chosen, block.rest)
     )
+    if not exact:
+        cleared[...] = 0
     for value, d_value in zip(values[:-1], d_values[:-1], strict=True):
         np.equal(value, best, out=equal)
         np.copyto(chosen, equal)  # as numbers: products of numbers and truth values are slow
-        np.multiply(rest, chosen, out=chosen)
-        np.add(d_value, chosen, out=d_value)
-        np.subtract(rest, chosen, out=rest)
-    np.add(d_values[-1], rest, out=d_values[-1])
+        part = d_value if exact else chosen
+        np.multiply(deltas, chosen, out=part)
+        if not exact:
+            np.add(d_value, part, out=d_value)
+        np.subtract(deltas, part, out=rest)
+        deltas = rest
+    if exact:
+        np.copyto(d_values[-1], deltas)
+    else:
+        np.add(d_values[-1], deltas, out=d_values[-1])
 
 
 def _average_gradient_part(
@@ -334,11 +358,12 @@ def _average_gradient_part(
         d_x[...] = 0
     for block, _, these, row in workspace.over(member, len(d_x)):
         lines, shares = block.lines(d_out[these], row), workspace.rows_share
-        np.multiply(lines, workspace.columns_share, out=block.rest)
-        np.multiply(block.rest, shares[row : row + block.rows], out=block.rest)
+        rest = block.rest[:, : block.rows]
+        np.multiply(lines, workspace.columns_share, out=rest)
+        np.multiply(rest, shares[row : row + block.rows], out=rest)
         block.d_best[...] = 0
         for d_tap in block.d_taps:
-            np.add(d_tap, block.rest, out=d_tap)
+            np.add(d_tap, rest, out=d_tap)
         block.gradient.cells[...] = 0
         for d_column in block.d_columns:
             np.add(d_column, block.d_best, out=d_column)

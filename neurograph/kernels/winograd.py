@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurograph.kernels.frame import Frame
+from neurograph.kernels.frame import Frame, items
 from neurograph.kernels.geometry import Geometry2D
 from neurograph.kernels.points import (
     Steps,
@@ -189,7 +189,7 @@ class _ForwardBlock:
         self.steps = output_steps(list(products), list(products[:m]), like(products[0], spare))
         halves = [products[:m, point] for point in range(n)]
         self.steps += output_steps(halves, halves[:m], like(halves[0], spare))
-        self.tiles = products[:m, :m].transpose(2, 3, 0, 4, 1, 5)
+        self.tiles = items(products[:m, :m].transpose(2, 3, 0, 4, 1, 5))
 
     def run(self, x: Array, prepared: Array, out: Array, row: int, accumulate: bool) -> None:
         """Compute rows of tiles from `row` on."""
@@ -202,7 +202,7 @@ class _ForwardBlock:
         target = lines if direct else self.whole
         images, rows, columns, filters = target.shape
         # additions into runs as short as a tile's are slow, copies are not
-        np.copyto(target.reshape(images, rows // m, m, columns // m, m, filters), self.tiles)
+        np.copyto(items(target.reshape(images, rows // m, m, columns // m, m, filters)), self.tiles)
         if not direct:
             valid = self.whole[:, : lines.shape[1], : lines.shape[2]]
             if accumulate:
