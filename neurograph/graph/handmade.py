@@ -103,46 +103,49 @@ class HandMade(Connections):
         found = list(chain.from_iterable(node._upstream for node in owners_of))
         count = len(found)
 
-        def numbers(nodes: Iterator[Node]) -> Indices:
-            layers_offset = ((node._layer.offset + node._index) for node in nodes)  # type: ignore[union-attr]
-            return np.fromiter(layers_offset, dtype=np.int64, count=count)
+        def gather(what: str, items: list[Connection] = found) -> Indices:
+            return np.fromiter(map(attrgetter(what), items), dtype=np.int64, count=count)
 
-        ups = numbers(each.upstream_node for each in found)
-        downs = numbers(each.downstream_node for each in found)
-        delays = np.fromiter((each.delay for each in found), dtype=np.int64, count=count)
+        ups = gather("upstream_node._layer.offset") + gather("upstream_node._index")
+        downs = gather("downstream_node._layer.offset") + gather("downstream_node._index")
+        delays = gather("delay")
         order = np.lexsort((delays, ups, downs))
         connections = [found[k] for k in order.tolist()]
         for node, own in groupby(connections, key=attrgetter("downstream_node")):
             node._upstream[:] = own  # so that "the first" connection is the same for everybody
         owners, parameters = self._settle_weights(connections)
-        addresses = np.fromiter((each._index for each in connections), dtype=np.int64, count=count)
+        addresses = gather("_index", connections)
         self._connections = connections
         return EdgeTable(
             ups[order], downs[order], owners, addresses, delays[order], tuple(parameters)
         )
 
     def _settle_weights(self, connections: list[Connection]) -> tuple[Indices, list[Parameter]]:
-        shared: dict[int, int] = {}
         parameters: list[Parameter] = []
-        owners = np.zeros(len(connections), dtype=np.int64)
-        own: list[Connection] = []
-        old = self.weights
-        for k, connection in enumerate(connections):
-            parameter = connection._parameter
-            if parameter is None or parameter is old:
-                own.append(connection)
-                continue
-            if id(parameter) not in shared:
-                shared[id(parameter)] = len(parameters)
-                parameters.append(parameter)
-            owners[k] = shared[id(parameter)] + 1
+        owners, old = np.zeros(len(connections), dtype=np.int64), self.weights
+        used = [connection._parameter for connection in connections]
+        own = connections
+        if set(used) != {None}:
+            places: dict[Parameter, int] = {}
+            for k, parameter in enumerate(used):
+                if parameter is not None and parameter is not old:
+                    owners[k] = places.setdefault(parameter, len(places)) + 1
+            parameters = list(places)
+            own = [
+                each for each, owner in zip(connections, owners.tolist(), strict=True) if not owner
+            ]
         if not own:
             self.weights = None
             return owners - 1, parameters
+        loose = own is connections
+        names = (
+            ("_weight", "_gradient", "_trainable") if loose else ("weight", "gradient", "trainable")
+        )
         dtype = np.float64 if old is None else old.value.dtype
-        values = np.fromiter((each.weight for each in own), dtype=dtype, count=len(own))
-        gradients = np.fromiter((each.gradient for each in own), dtype=dtype, count=len(own))
-        frozen = np.fromiter((not each.trainable for each in own), dtype=bool, count=len(own))
+        values, gradients, trainable = (
+            np.fromiter(map(attrgetter(name), own), dtype=dtype, count=len(own)) for name in names
+        )
+        frozen = trainable == 0
         weights = Parameter(values, name="connections/weight")
         weights._bind(values, gradients)
         weights.version = self.network.version

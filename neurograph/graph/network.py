@@ -227,18 +227,18 @@ class Network(NetworkVerbs):
                 self._named[node.name] = node
 
     def _check_reach(self) -> None:
-        stages = self.stages()
-        reached = np.zeros(self.unit_count, dtype=bool)
-        for port in self.inputs:
-            reached[self._units(port)] = True
-        arcs, _ = self.arcs()
-        order = np.empty(self.unit_count, dtype=np.int64)
-        order[np.concatenate([stage.units for stage in stages])] = np.arange(self.unit_count)
-        for _ in range(self.unit_count):
-            fresh = arcs.targets[reached[arcs.sources] & ~reached[arcs.targets]]
-            if not len(fresh):
-                break
-            reached[fresh] = True
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import breadth_first_order
+
+        self.stages()
+        arcs, count = self.arcs()
+        given = np.array([unit for port in self.inputs for unit in self._units(port)], np.int64)
+        sources = np.concatenate([arcs.sources, np.full_like(given, count)])  # one root above all
+        targets = np.concatenate([arcs.targets, given])
+        shape = (count + 1, count + 1)
+        graph = coo_array((np.ones(len(sources), np.int8), (sources, targets)), shape=shape)
+        reached = np.zeros(count + 1, dtype=bool)
+        reached[breadth_first_order(graph.tocsr(), count, return_predecessors=False)] = True
         for port in self.outputs:
             missed = [unit for unit in self._units(port) if not reached[unit]]
             if missed:
