@@ -88,7 +88,10 @@ def assign(program: Program, sizes: Sizes, reuse: bool, in_place: bool) -> Stora
 
 
 def _lives(program: Program, steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
-    """Return for every array that owns memory the first and the last step that touch it."""
+    """Return for every array whose memory may be shared the first and the last step it is used.
+
+    Arrays with a column of ones keep their memory: the ones are written once, for all runs.
+    """
     lives: dict[str, tuple[int, int]] = {}
     for position, step in enumerate(steps):
         for statement in step.body if isinstance(step, Loop) else (step,):
@@ -101,7 +104,11 @@ def _lives(program: Program, steps: Sequence[Step]) -> dict[str, tuple[int, int]
         base = program.base(name)
         if base in lives:
             lives[base] = (lives[base][0], end)
-    return {name: life for name, life in lives.items() if program.arrays[name].role == "value"}
+    return {
+        name: life
+        for name, life in lives.items()
+        if program.arrays[name].role == "value" and not program.arrays[name].ones_column
+    }
 
 
 def _heir(

@@ -7,12 +7,14 @@ from neurograph.compiler.program import Loop, Program, Ref, Statement
 from neurograph.errors import CompileError
 
 _READY = ("input", "target", "parameter", "gradient", "noise", "table")
+_GIVEN = ("target", "parameter", "noise", "table")  # set from outside, never by a statement
 
 
 def verify(program: Program, after: str = "") -> None:
     """Check that a program is well formed.
 
-    Every operation and array is known, shapes fit, and nothing is read before it is set.
+    Every operation and array is known, shapes fit, nothing is read before it is set, and nothing
+    that comes from outside is overwritten.
 
     Raises
     ------
@@ -43,6 +45,9 @@ def _check(program: Program, statement: Statement, written: set[str], where: str
         if ref.name not in program.arrays:
             raise CompileError(f"{statement}: {ref.name!r} is not declared{where}")
         _check_offset(program, statement, ref, where)
+    if program.arrays[program.base(statement.out.name)].role in _GIVEN:
+        role = program.arrays[program.base(statement.out.name)].role
+        raise CompileError(f"{statement}: {statement.out.name!r} is a {role}, not to be set{where}")
     reads = [*statement.inputs, *([statement.out] if statement.accumulate else [])]
     for ref in reads:
         if program.base(ref.name) not in written:
