@@ -1,0 +1,224 @@
+"""What cannot be a network is refused in one sentence that names the nodes and the cure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import neurograph as ng
+from neurograph.graph.bundles import DenseConnections
+from neurograph.graph.layer import Layer
+
+
+def nodes(*names: str) -> list[ng.Node]:
+    return [ng.Node("tanh", name=name) for name in names]
+
+
+def test_cycle_without_delay_shows_its_path_and_the_cure():
+    x = ng.InputNode("x")
+    a, b, c = nodes("a", "b", "c")
+    for up, down in ((x, a), (a, b), (b, c), (c, a)):
+        ng.Connection(up, down, weight=0.1)
+    with pytest.raises(ng.GraphError, match=r"a cycle without delay: c -> a -> b -> c; .* delay=1"):
+        ng.Network(inputs=[x], outputs=[c])
+
+
+def test_self_loop_without_delay():
+    x, (a,) = ng.InputNode("x"), nodes("a")
+    ng.Connection(x, a, weight=0.1)
+    ng.Connection(a, a, weight=0.1)
+    with pytest.raises(ng.GraphError, match="a cycle without delay: a -> a"):
+        ng.Network(inputs=[x], outputs=[a])
+
+
+def test_cycle_with_delays_of_both_signs():
+    x, (a, b) = ng.InputNode("x"), nodes("a", "b")
+    ng.Connection(x, a, weight=0.1)
+    ng.Connection(a, b, weight=0.1, delay=1)
+    ng.Connection(b, a, weight=0.1, delay=-1)
+    with pytest.raises(ng.GraphError, match="through a, b has delays of both signs"):
+        ng.Network(inputs=[x], outputs=[b])
+
+
+def test_a_connection_that_would_close_a_cycle_leaves_the_network_as_it_was():
+    x, (a, b) = ng.InputNode("x"), nodes("a", "b")
+    ng.Connection(x, a, weight=0.5)
+    ng.Connection(a, b, weight=0.5)
+    net = ng.Network(inputs=[x], outputs=[b])
+    before = net.predict([1.0], explicit=True)
+    with pytest.raises(ng.GraphError, match=r"a -> b -> a|b -> a -> b"):
+        net.connect("b", "a", weight=1.0)
+    assert len(net.connections) == 2
+    assert net.predict([1.0], explicit=True) == before
+
+
+def test_connection_that_joins_two_networks():
+    first, second = (small(name) for name in ("first", "second"))
+    with pytest.raises(ng.GraphError, match=r"'y' belongs to network 'first' .* network 'second'"):
+        ng.Connection(first.node("y"), second.node("y"), weight=0.1)
+    assert len(first.connections) == len(second.connections) == 1
+
+
+def small(name: str) -> ng.Network:
+    x, (y,) = ng.InputNode("x"), nodes("y")
+    ng.Connection(x, y, weight=0.1)
+    return ng.Network(inputs=[x], outputs=[y], name=name)
+
+
+def test_nodes_and_layers_of_another_network():
+    net = small("first")
+    with pytest.raises(ng.GraphError, match="already belongs to network 'first'"):
+        ng.Network(inputs=[net.node("x")], outputs=[net.node("y")])
+    library = ng.Network([ng.Input(2), ng.Dense(1)], name="library")
+    with pytest.raises(ng.GraphError, match="already belongs to network 'library'"):
+        ng.Network(inputs=library.layers[0], outputs=library.layer("dense"))
+
+
+def test_unknown_names_offer_the_nearest():
+    net = small("net")
+    x, (hidden,) = ng.InputNode("x"), nodes("hidden")
+    ng.Connection(x, hidden, weight=0.1)
+    made = ng.Network(inputs=[x], outputs=[hidden])
+    with pytest.raises(ng.UnknownNameError, match=r"node of network 'network' 'hiden'.*'hidden'"):
+        made.node("hiden")
+    with pytest.raises(ng.UnknownNameError, match="did you mean 'layer_1'"):
+        ng.Network([2, 2]).layer("layer1")
+    with pytest.raises(ng.UnknownNameError, match=r"unknown connection .* 'y->x'"):
+        net.find("y->x")
+    with pytest.raises(ng.OptionError, match="two nodes with an arrow"):
+        net.find("y")
+    with pytest.raises(ng.UnknownNameError, match="did you mean 'sigmoid'"):
+        ng.Node("sigmoyd")
+    with pytest.raises(ng.UnknownNameError, match="did you mean 'product'"):
+        ng.Node("tanh", "produkt")
+
+
+def test_duplicate_names():
+    x, (a, b) = ng.InputNode("x"), nodes("same", "same")
+    ng.Connection(x, a, weight=0.1)
+    ng.Connection(a, b, weight=0.1)
+    with pytest.raises(ng.GraphError, match="two nodes are called 'same'"):
+        ng.Network(inputs=[x], outputs=[b])
+    with pytest.raises(ng.GraphError, match="two layers are called 'd'"):
+        ng.Network([ng.Input(2), ng.Dense(2, name="d"), ng.Dense(1, name="d")])
+
+
+def test_output_that_no_input_reaches():
+    x, (a, b) = ng.InputNode("x"), nodes("a", "b")
+    ng.Connection(x, a, weight=0.1)
+    ng.Connection(ng.ConstNode("one"), b, weight=0.1)
+    with pytest.raises(ng.GraphError, match="no input reaches output 'b'; connect it"):
+        ng.Network(inputs=[x], outputs=[a, b])
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -np.inf])
+def test_weight_that_is_not_finite(weight):
+    x, (y,) = ng.InputNode("x"), nodes("y")
+    with pytest.raises(ng.DataError, match="x -> y: its weight is"):
+        ng.Connection(x, y, weight=weight)
+    assert not y.upstream
+    connection = ng.Connection(x, y, weight=0.1)
+    with pytest.raises(ng.DataError, match="x -> y: its weight cannot be"):
+        connection.weight = weight
+    assert connection.weight == 0.1
+    with pytest.raises(ng.DataError, match="not finite"):
+        ng.Parameter(weight, name="w")
+
+
+def test_connection_into_an_input_or_a_constant():
+    x, one, (y,) = ng.InputNode("x"), ng.ConstNode("one"), nodes("y")
+    with pytest.raises(ng.GraphError, match="'x' is an input, which takes no incoming"):
+        ng.Connection(y, x, weight=0.1)
+    with pytest.raises(ng.GraphError, match="'one' is a ConstNode, which takes no incoming"):
+        ng.Connection(y, one, weight=0.1)
+
+
+def test_weight_and_parameter_at_once_and_an_index_outside():
+    x, (y,) = ng.InputNode("x"), nodes("y")
+    w = ng.Parameter([0.1, 0.2], name="w")
+    with pytest.raises(ng.GraphError, match="a weight or a shared parameter, not both"):
+        ng.Connection(x, y, weight=0.1, parameter=w)
+    with pytest.raises(ng.GraphError, match="index 2 is outside parameter 'w' of 2 weights"):
+        ng.Connection(x, y, parameter=w, index=2)
+    assert not x.downstream
+    assert not y.upstream
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_sample_of_the_wrong_length(explicit):
+    net = ng.Network([2, 1])
+    with pytest.raises(ng.ShapeError, match=r"input 'layer_0' (takes|got) .*3"):
+        net.predict([1.0, 2.0, 3.0], explicit=explicit)
+    with pytest.raises(ng.DataError, match="layer_0"):
+        net.predict([1.0, np.nan], explicit=explicit)
+    with pytest.raises(ng.NeurographError, match="layer_0"):
+        net.predict([[1.0, 2.0], [1.0]], explicit=explicit)
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize(
+    ("labels", "samples", "rate", "iteration"),
+    [
+        ([[1.0]], [[1.0, 2.0, 3.0]], 0.1, 1),
+        ([[1.0, 2.0]], [[1.0, 2.0]], 0.1, 1),
+        ([[1.0], [2.0]], [[1.0, 2.0]], 0.1, 1),
+        ([[np.nan]], [[1.0, 2.0]], 0.1, 1),
+        ([[1.0]], [[1.0, 2.0]], -0.1, 1),
+        ([[1.0]], [[1.0, 2.0]], np.nan, 1),
+        ([[1.0]], [[1.0, 2.0]], 0.1, -1),
+        ([[1.0]], [[1.0, 2.0]], 0.1, 1.5),
+        ([], [], 0.1, 1),
+    ],
+)
+def test_training_data_that_cannot_be(explicit, labels, samples, rate, iteration):
+    net = ng.Network([2, 1], seed=0)
+    before = [parameter.value.copy() for parameter in net.parameters.values()]
+    with pytest.raises(ng.NeurographError):
+        net.train(labels, samples, rate, iteration, explicit=explicit)
+    for old, parameter in zip(before, net.parameters.values(), strict=True):
+        assert old.tolist() == parameter.value.tolist()
+
+
+def test_bad_sizes_and_shapes():
+    for sizes in ([3], [3, 0], [3, -1]):
+        with pytest.raises(ng.OptionError, match="at least two layer sizes"):
+            ng.Network(sizes)
+    with pytest.raises(ng.OptionError, match="give layer sizes"):
+        ng.Network([])
+    with pytest.raises(ng.OptionError, match="both inputs= and outputs="):
+        ng.Network()
+    with pytest.raises(ng.ShapeError, match=r"kernel has shape \(2, 2\), expected 3 rows"):
+        DenseConnections(Layer((3,)), Layer((2,)), ng.Parameter(np.zeros((2, 2))))
+    layer = ng.Network([2, 3]).layer("layer_1")
+    with pytest.raises(IndexError, match="node 3 of 3"):
+        layer[3]
+    with pytest.raises(ng.ShapeError, match="2 coordinates"):
+        layer[0, 0]
+    with pytest.raises(ng.ShapeError, match="got 2 values, it has 3 nodes"):
+        layer.set_output([1.0, 2.0])
+
+
+def test_constant_weights_are_not_trained():
+    net = ng.Network([ng.Input(2), ng.Activation("tanh")])
+    connection = net.layer("activation")[0].upstream[0]
+    assert connection.weight == 1.0
+    assert not connection.trainable
+    with pytest.raises(ng.GraphError, match="constant weight 1"):
+        connection.weight = 2.0
+    with pytest.raises(ng.GraphError, match="never trained"):
+        connection.trainable = True
+
+
+def test_calculating_a_delayed_connection_outside_of_time():
+    x, (h,) = ng.InputNode("x"), nodes("h")
+    ng.Connection(x, h, weight=0.1)
+    ng.Connection(h, h, weight=0.1, delay=1)
+    with pytest.raises(
+        ng.GraphError, match=r"h -> h \[delay 1\]: .* run the network on a sequence"
+    ):
+        h.calc_output()
+
+
+def test_delta_before_any_prediction():
+    with pytest.raises(ng.GraphError, match="call predict first"):
+        ng.Network([2, 1]).calc_delta([1.0])
