@@ -61,7 +61,7 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
         ``id(parameter)`` to its place in the vector of all parameters.
     """
     lowering = Lowering(
-        network, options.training, options.dtype, offsets, differentiated=bool(options.losses)
+        network, options.training, options.dtype, offsets, bool(options.losses), options.keep
     )
     program = run_passes(settle(lowering.run()), options.passes, "forward", keep=options.keep)
     targets: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ import numpy as np
 
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.builder import Builder
+from neurograph.compiler.cells import lower_cell
 from neurograph.compiler.handmade import Irregular
 from neurograph.compiler.program import Dim, Program, Ref
 from neurograph.errors import GraphError
@@ -53,6 +54,7 @@ class Lowering:
     dtype: str
     offsets: Mapping[int, int]
     differentiated: bool = False
+    keep: bool = False
     builder: Builder = field(init=False)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Lowering:
     parameter_of: dict[str, Parameter] = field(default_factory=dict)
     inside: set[int] = field(default_factory=set)
     looping: bool = False
+    direction: int = 1
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.dtype)
@@ -101,12 +104,11 @@ class Lowering:
         )
 
     def _lower_cycle(self, number: int, stage: Stage, layers: list[Layer]) -> None:
+        self.direction = stage.direction
+        if len(layers) == len(stage.units) and lower_cell(self, layers):
+            return
         for layer in layers:
             self._declare_output(layer)
-        roots = {id(layer.root or layer): layer.root or layer for layer in layers}
-        kinds = {root.kind for root in roots.values()}
-        if len(kinds) == 1 and (cell := CELLS.get(next(iter(kinds)))) and cell(self, layers):
-            return
         self.inside = {id(layer) for layer in layers}
         self.looping = True
         with self.builder.loop(stage.direction):
@@ -128,6 +130,7 @@ class Lowering:
         """Return how many steps before the first and after the last somebody reads."""
         delays = [bundle.delay for bundle in layer.outgoing]
         delays += self.irregular.arrangement.delays_from(layer)
+        delays += [self.direction] if layer.mask is not None else []
         return max([0, *delays]), max([0, *(-delay for delay in delays)])
 
     def declare(self, name: str, layer: Layer, role: str = "value", dtype: str = "") -> str:
@@ -168,8 +171,7 @@ class Lowering:
         if found is None:
             offset = self.offsets[id(parameter)]
             found = self.builder.array(parameter.name, parameter.shape, "parameter", offset=offset)
-            self.parameters[id(parameter)] = found
-            self.parameter_of[found] = parameter
+            self.adopt_parameter(parameter, found)
         return found
 
     def weights(self, parameter: Parameter, first: int, count: int, name: str = "") -> str:
@@ -178,6 +180,11 @@ class Lowering:
         if len(parameter.shape) != 1:
             whole = self.builder.reshape(whole, (parameter.size,))
         return self.builder.part(whole, ((first, first + count),), name)
+
+    def adopt_parameter(self, parameter: Parameter, name: str) -> None:
+        """Let an array that exists be that of a parameter."""
+        self.parameters[id(parameter)] = name
+        self.parameter_of[name] = parameter
 
     def _declare_input(self, layer: Layer) -> None:
         dtype = str(layer.config.get("dtype", self.dtype))
@@ -230,13 +237,23 @@ class Lowering:
             return
         if not layer.incoming and not self.irregular.feeds(layer):
             raise GraphError(f"layer {layer.name!r} has no incoming connections")
+        if layer.mask is not None and not self.looping:
+            self.direction, self.looping = 1, True
+            with self.builder.loop(1):
+                self._calculate(layer)
+            self.looping = False
+        else:
+            self._calculate(layer)
+
+    def _calculate(self, layer: Layer) -> None:
+        """Lower the net input and the output of a layer."""
         self._declare_output(layer)
-        out = self.outputs[id(layer)]
+        held = out = self.outputs[id(layer)]
+        dims = (*self.lead(layer.sequence), *layer.shape)
+        if layer.mask is not None:
+            out = self.builder.array(f"{layer.name}_new", dims)
         plain = layer.function is None and layer.activation.name == "identity"
-        net = out
-        if not plain:
-            dims = (*self.lead(layer.sequence), *layer.shape)
-            net = self.builder.array(f"{layer.name}_net", dims)
+        net = out if plain else self.builder.array(f"{layer.name}_net", dims)
         self.values[layer.name, "net"] = net
         net_ref, out_ref = self.here(net, layer), self.here(out, layer)
         self._aggregate(layer, net_ref)
@@ -245,6 +262,12 @@ class Lowering:
         elif not plain:
             name = self.builder.constant(layer.activation.name, layer.activation)
             self.builder.emit("activate", out_ref, net_ref, accumulate=False, function=name)
+        if layer.mask is not None:
+            mask = self.reshaped(self.read(layer.mask), (1,) * len(layer.shape), True)
+            before = Ref(held, -self.direction)
+            self.builder.emit(
+                "hold", self.here(held, layer), out_ref, before, mask, accumulate=False
+            )
 
     def _apply(self, layer: Layer, net: Ref, out: Ref) -> None:
         special = FUNCTIONS.get(type(layer.function))

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from neurograph.compiler.lower import BUNDLES, Lowering
 from neurograph.compiler.program import Ref
-from neurograph.graph.temporal import FoldConnections, StepConnections, UnfoldConnections
+from neurograph.graph.temporal import (
+    FoldConnections,
+    ReverseConnections,
+    StepConnections,
+    UnfoldConnections,
+)
 
 
 def _fold(lowering: Lowering, bundle: FoldConnections, net: Ref) -> None:
@@ -27,6 +32,13 @@ def _step(lowering: Lowering, bundle: StepConnections, net: Ref) -> None:
     lowering.builder.emit("step", net, source, at=bundle.step)
 
 
+def _reverse(lowering: Lowering, bundle: ReverseConnections, net: Ref) -> None:
+    source = lowering.reshaped(lowering.read(bundle.source), bundle.target.shape, True)
+    lowering.note(bundle, "reverse", "time turned round")
+    lowering.builder.emit("reverse", net, source)
+
+
+BUNDLES[ReverseConnections] = _reverse
 BUNDLES[FoldConnections] = _fold
 BUNDLES[UnfoldConnections] = _unfold
 BUNDLES[StepConnections] = _step

@@ -10,6 +10,7 @@ from neurograph.compiler.operations import (  # noqa: F401 (each fills its rows 
     layer_wise,
     normalization,
     product,
+    recurrent,
     spatial,
     temporal,
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from neurograph.compiler.program import Loop, Program, Statement, Step
 
 # operations that write more than their output: a loss, or gradients of parameters beside it
-WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient")
+WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient", "cell_gradient")
 
 
 def drop_dead(program: Program) -> Program:

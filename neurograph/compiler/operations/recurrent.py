@@ -1,0 +1,129 @@
+"""Operations of recurrent layers: turning time round, holding masked steps, and whole cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurograph.compiler.operations.table import Operation, register, same_type
+from neurograph.compiler.program import Statement
+
+if TYPE_CHECKING:
+    from neurograph.compiler.backward import Backward
+    from neurograph.compiler.emit import Emitter
+
+
+# reverse: out[t] (+)= x[T - 1 - t]
+
+
+def _gradient_reverse(backward: Backward, statement: Statement) -> None:
+    (x,) = statement.inputs
+    if backward.wanted(x):
+        backward.add("reverse", backward.of(x), backward.of(statement.out))
+
+
+def _emit_reverse(e: Emitter, statement: Statement) -> None:
+    out, x = e.name(statement.out), e.name(statement.inputs[0])
+    sign = "+=" if statement.accumulate else "="
+    e.line(f"{out}[...] {sign} {x}[::-1]")
+
+
+register(Operation("reverse", _emit_reverse, _gradient_reverse, same_type))
+
+
+# hold: out = new where mask is not 0, else before
+
+
+def _gradient_hold(backward: Backward, statement: Statement) -> None:
+    new, before, mask = statement.inputs
+    d_out = backward.of(statement.out)
+    if backward.wanted(new):
+        backward.add("hold_gradient", backward.of(new), d_out, mask, taken=1)
+    if backward.wanted(before):
+        backward.add("hold_gradient", backward.of(before), d_out, mask, taken=0)
+
+
+def _emit_hold(e: Emitter, statement: Statement) -> None:
+    new, before, mask = (e.name(ref) for ref in statement.inputs)
+    counts = e.mask(e.shape(statement.inputs[2]))
+    out = e.name(statement.out)
+    e.line(f"np.not_equal({mask}, 0, out={counts})")
+    e.line(f"np.copyto({out}, {before})")
+    e.line(f"np.copyto({out}, {new}, where={counts})")
+
+
+def _emit_hold_gradient(e: Emitter, statement: Statement) -> None:
+    d, mask = (e.name(ref) for ref in statement.inputs)
+    counts = e.mask(e.shape(statement.inputs[1]))
+    test = "not_equal" if statement.get("taken") else "equal"
+    e.line(f"np.{test}({mask}, 0, out={counts})")
+    e.into(statement, lambda out: e.line(f"np.multiply({d}, {counts}, out={out})"))
+
+
+register(Operation("hold", _emit_hold, _gradient_hold))
+register(Operation("hold_gradient", _emit_hold_gradient))
+
+
+# cell: a recurrent layer through all its steps; x, weights, then the initial states there are
+
+
+def _gradient_cell(backward: Backward, statement: Statement) -> None:
+    x, weights, *firsts = statement.inputs
+    wanted_x, wanted_weights = backward.wanted(x), backward.wanted(weights)
+    wanted = [each for each in firsts if backward.wanted(each)]
+    if not (wanted_x or wanted_weights or wanted):
+        return
+    carried = []
+    for each in wanted:
+        name = backward.builder.like(f"d_{each.name}_carried", each.name)
+        backward.builder.emit("fill", name, accumulate=False, value=0)
+        carried.append(name)
+    d_weights = backward.of(weights)
+    marks = {
+        "to_x": int(wanted_x),
+        "to_h": int(bool(firsts) and firsts[0] in wanted),
+        "to_c": int(len(firsts) > 1 and firsts[1] in wanted),
+    }
+    refs = [backward.of(statement.out), weights, d_weights]
+    refs += [type(x)(name) for name in carried]
+    out = backward.of(x) if wanted_x else d_weights
+    backward.add("cell_gradient", out, *refs, given=dict(statement.attributes) | marks)
+    for each, name in zip(wanted, carried, strict=True):
+        backward.add("copy", backward.of(each), type(each)(name))
+
+
+def _cell(e: Emitter, statement: Statement) -> str:
+    units = e.shape(statement.out if statement.op == "cell" else statement.inputs[0])[-1]
+    name = statement.get("name")
+    features = statement.get("features")
+    steps, batch = e.sizes.steps, e.sizes.batch
+    options = [f"bias={bool(statement.get('bias'))}", f"backward={bool(statement.get('turned'))}"]
+    options += [f"activation='{statement.get('activation')}'"]
+    options += [f"truncate={statement.get('truncate')}"] if statement.get("truncate") else []
+    return e.top(
+        f"{name}_cell",
+        f"Cell('{statement.get('kind')}', {steps}, {batch}, {features}, {units}, "
+        f"'{e.dtype(statement.out)}', {', '.join(options)})",
+        own=True,
+    )
+
+
+def _emit_cell(e: Emitter, statement: Statement) -> None:
+    x, weights, *firsts = (e.name(ref) for ref in statement.inputs)
+    states = "".join(f", {each}" for each in firsts)
+    out = e.name(statement.out)
+    e.line(f"cell_forward({_cell(e, statement)}, {weights}, {x}, {out}{states})")
+
+
+def _emit_cell_gradient(e: Emitter, statement: Statement) -> None:
+    d_h, weights, d_weights, *carried = (e.name(ref) for ref in statement.inputs)
+    d_x = e.name(statement.out) if statement.get("to_x") else "None"
+    extra = ", add=True" if statement.accumulate and statement.get("to_x") else ""
+    names = list(carried)
+    extra += f", d_h_first={names.pop(0)}" if statement.get("to_h") else ""
+    extra += f", d_c_first={names.pop(0)}" if statement.get("to_c") else ""
+    cell = _cell(e, statement)
+    e.line(f"cell_backward({cell}, {weights}, {d_h}, {d_weights}, {d_x}{extra})")
+
+
+register(Operation("cell", _emit_cell, _gradient_cell))
+register(Operation("cell_gradient", _emit_cell_gradient))
