@@ -281,7 +281,7 @@ def _convolve(
     shape: tuple[int, ...],
     kernel: Parameter,
 ) -> Layer:
-    target = recipe.layer(shape, [image], activation=recipe.activation)
+    target = recipe.make(shape, [image], activation=recipe.activation)
     hide_unfolding(target, image)
     target.parameters["kernel"] = kernel
     ConvolutionConnections(image, target, kernel, geometry)

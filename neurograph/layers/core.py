@@ -101,7 +101,7 @@ class Dense(Recipe):
                 f"give it an axis, as in ng.Input((1,)) or ng.Input((None, 1))"
             )
         inputs = source.shape[-1]
-        target = self.layer((*source.shape[:-1], self.units), [source], activation=self.activation)
+        target = self.make((*source.shape[:-1], self.units), [source], activation=self.activation)
         kernel = self.parameter(
             "kernel", (inputs, self.units), self.kernel_initializer, self.kernel_regularizer
         )
@@ -127,7 +127,7 @@ class Activation(Recipe):
     def __call__(self, source: Any) -> Layer:
         """Return the activated layer."""
         source = self.one(source)
-        target = self.layer(source.shape, [source], activation=self.activation)
+        target = self.make(source.shape, [source], activation=self.activation)
         OneToOneConnections(source, target)
         return target
 
@@ -139,7 +139,7 @@ class ReLU(Recipe):
     def __call__(self, source: Any) -> Layer:
         """Return the rectified layer."""
         source = self.one(source)
-        target = self.layer(source.shape, [source], activation="relu")
+        target = self.make(source.shape, [source], activation="relu")
         OneToOneConnections(source, target)
         return target
 
@@ -151,7 +151,7 @@ class Softmax(Recipe):
     def __call__(self, source: Any) -> Layer:
         """Return the layer of probabilities."""
         source = self.one(source)
-        target = self.layer(source.shape, [source], activation="softmax")
+        target = self.make(source.shape, [source], activation="softmax")
         OneToOneConnections(source, target)
         return target
 
@@ -182,7 +182,7 @@ class LeakyReLU(Recipe):
     def __call__(self, source: Any) -> Layer:
         """Return the rectified layer."""
         source = self.one(source)
-        target = self.layer(source.shape, [source], aggregation="max")
+        target = self.make(source.shape, [source], aggregation="max")
         OneToOneConnections(source, target)
         OneToOneConnections(source, target, constant=self.negative_slope)
         return target
@@ -216,7 +216,7 @@ class Dropout(Recipe):
     def __call__(self, source: Any) -> Layer:
         """Return the layer in which values are missing during training."""
         source = self.one(source)
-        target = self.layer(source.shape, [source], aggregation="product")
+        target = self.make(source.shape, [source], aggregation="product")
         noise = Layer(
             source.shape,
             kind="noise",

@@ -27,7 +27,7 @@ class Merge(Recipe):
                 f"{self.label}: {_shown(layers[0])} and {_shown(other)} have different shapes; "
                 f"give layers of one shape, or use Concatenate"
             )
-        target = self.layer(shape, layers, aggregation=self.aggregation)
+        target = self.make(shape, layers, aggregation=self.aggregation)
         for layer in layers:
             OneToOneConnections(layer, target)
         return target
@@ -114,7 +114,7 @@ class Concatenate(Recipe):
                 )
         shape = list(layers[0].shape)
         shape[axis] = sum(each.shape[axis] for each in layers)
-        target = self.layer(shape, layers)
+        target = self.make(shape, layers)
         begin = [0] * len(shape)
         for each in layers:
             OneToOneConnections(

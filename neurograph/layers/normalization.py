@@ -158,7 +158,7 @@ class LayerNormalization(Recipe):
 def _normalise(
     recipe: Recipe, source: Layer, function: LayerFunction, found: dict[str, Parameter]
 ) -> Layer:
-    target = recipe.layer(source.shape, [source], activation=function)
+    target = recipe.make(source.shape, [source], activation=function)
     target.parameters = dict(found)
     OneToOneConnections(source, target)
     return target

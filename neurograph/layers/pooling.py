@@ -242,7 +242,7 @@ def pool(
     recipe: Recipe, aggregation: str, image: Layer, geometry: Geometry2D, shape: tuple[int, ...]
 ) -> Layer:
     """Return a layer that takes the aggregation of each window."""
-    target = recipe.layer(shape, [image], aggregation=aggregation)
+    target = recipe.make(shape, [image], aggregation=aggregation)
     hide_unfolding(target, image)
     PoolingConnections(image, target, geometry)
     return target

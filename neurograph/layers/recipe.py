@@ -93,7 +93,7 @@ class Recipe:
 
     # making layers ----------------------------------------------------------------------------
 
-    def layer(
+    def make(
         self,
         shape: Sequence[int],
         sources: Sequence[Layer],
@@ -105,12 +105,10 @@ class Recipe:
         """Make the layer of this call; it is a sequence if a source is one, unless told."""
         if sequence is None:
             sequence = any(source.sequence for source in sources)
-        name = f"{self.name}_{len(self._names)}" if self.name and self._names else self.name
-        self._names.append(name)
         made = Layer(
             shape,
             kind=self.kind,
-            name=name,
+            name=self.next_name(),
             activation=activation,
             aggregation=aggregation,
             sequence=sequence,
@@ -118,6 +116,12 @@ class Recipe:
         )
         made.config = {"recipe": type(self).__name__, **self.options()}
         return made
+
+    def next_name(self) -> str:
+        """Return the name of the layer of this call."""
+        name = f"{self.name}_{len(self._names)}" if self.name and self._names else self.name
+        self._names.append(name)
+        return name
 
     def _steps(self, sources: Sequence[Layer]) -> int | None:
         known = [each for each in sources if each.sequence and each.steps is not None]

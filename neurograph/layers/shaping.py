@@ -83,7 +83,7 @@ class Reshape(Recipe):
 
 
 def _rearrange(recipe: Recipe, source: Layer, shape: tuple[int, ...]) -> Layer:
-    target = recipe.layer(shape, [source], sequence=False)
+    target = recipe.make(shape, [source], sequence=False)
     if source.sequence:
         UnfoldConnections(source, target)
     else:
@@ -154,7 +154,7 @@ class ZeroPadding1D(Recipe):
 
 
 def _pad(recipe: Recipe, image: Layer, shape: tuple[int, ...], start: tuple[int, ...]) -> Layer:
-    target = recipe.layer(shape, [image])
+    target = recipe.make(shape, [image])
     hide_unfolding(target, image)
     OneToOneConnections(
         image,
