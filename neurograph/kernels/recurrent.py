@@ -201,17 +201,19 @@ def simple_rnn_forward(
     array([0. , 1.5, 3. ])
     """
     after = features + net.shape[1]
-    states = x_h[features:after]
     x_h[after:] = 1
     transpose_into(K, K_t)
-    for t, (net_t, output_t) in enumerate(zip(net, output, strict=True)):
-        np.matmul(K_t, x_h[:, t], out=net_t)
+    read = x_h.transpose(1, 0, 2)
+    states = read[:, features:after]
+    rows = zip(read[:-1], net, output, states[:-1], states[1:], strict=True)
+    for t, (read_t, net_t, output_t, before, now) in enumerate(rows):
+        np.matmul(K_t, read_t, out=net_t)
         if extra is not None:
             np.add(net_t, extra[t], out=net_t)
         activate(net_t, output_t)
-        np.copyto(states[:, t + 1], output_t)
+        np.copyto(now, output_t)
         if skip is not None:
-            np.copyto(states[:, t + 1], states[:, t], where=skip[t])
+            np.copyto(now, before, where=skip[t])
 
 
 def simple_rnn_backward(
@@ -260,22 +262,26 @@ def simple_rnn_backward(
     >>> d_net.ravel(), d_h.ravel()
     (array([2., 1.]), array([4., 2., 1.]))
     """
-    units, span = net.shape[1], len(slopes)
+    steps, units, _ = net.shape
     first = 0 if d_x is not None else features
     weights, d_read, d_before = K[first : features + units], d_x_h[first:], d_x_h[features:]
-    for t in range(len(net) - 1, -1, -1):
-        k = t % span
-        if k == span - 1 or t == len(net) - 1:
-            slope(net[t - k : t + 1], output[t - k : t + 1], slopes[: k + 1])
-        d, d_now, d_past = slopes[k], d_h[t + 1], d_h[t]
-        np.multiply(d, d_now, out=d)
-        if skip is not None:
-            np.copyto(d, 0, where=skip[t])
-        np.copyto(d_net[:, t], d)
-        np.matmul(weights, d, out=d_read)
-        if d_x is not None:
-            np.copyto(d_x[t], d_x_h[:features])
-        if not truncate or t == 0 or t % truncate:
-            np.add(d_past, d_before, out=d_past)
+    net, output, d_write = net[::-1], output[::-1], d_net.transpose(1, 0, 2)[::-1]
+    for begin in range(0, steps, len(slopes)):  # from the last step to the first
+        part = slice(begin, min(begin + len(slopes), steps))
+        ready = slopes[: part.stop - begin]
+        slope(net[part], output[part], ready)
+        rows = zip(ready, d_write[part], d_h[:0:-1][part], d_h[-2::-1][part], strict=True)
+        for t, (d, write, d_now, d_past) in zip(
+            range(steps - 1 - begin, -1, -1), rows, strict=False
+        ):
+            np.multiply(d, d_now, out=d)
             if skip is not None:
-                np.add(d_past, d_now, out=d_past, where=skip[t])
+                np.copyto(d, 0, where=skip[t])
+            np.copyto(write, d)
+            np.matmul(weights, d, out=d_read)
+            if d_x is not None:
+                np.copyto(d_x[t], d_x_h[:features])
+            if not truncate or t == 0 or t % truncate:
+                np.add(d_past, d_before, out=d_past)
+                if skip is not None:
+                    np.add(d_past, d_now, out=d_past, where=skip[t])

@@ -63,14 +63,6 @@ def input_projection(K: Array, x_h: Array, features: int, net: Array, extra: Arr
         np.add(net, extra, out=net) if features else np.copyto(net, extra)
 
 
-def open_gates(net: Array) -> None:
-    """Turn pre-activations into their sigmoids, in place."""
-    np.multiply(net, 0.5, out=net)
-    np.tanh(net, out=net)
-    np.multiply(net, 0.5, out=net)
-    np.add(net, 0.5, out=net)
-
-
 def gru_forward(
     K: Array,
     x_h: Array,
@@ -118,7 +110,6 @@ def gru_forward(
     """
     steps, _, units, batch = gates.shape
     two, after = 2 * units, features + units
-    states, recurrent = x_h[features:after], x_h[features:]
     x_h[after:] = 1
     bias_q[...] = 0
     transpose_into(K[features:after, two:], U_t[:units, :units])
@@ -128,15 +119,21 @@ def gru_forward(
         np.copyto(U_t[:units, units], K[after + 1, two:])
         np.add(K[after, :two], K[after + 1, :two], out=U_t[units:, units])
     input_projection(K, x_h, features, net, extra)
-    np.copyto(state, states[:, 0])
-    for t, a in enumerate(gates.reshape(steps, 4 * units, batch)):
-        past, zr, net_t = a[:units], a[units : 3 * units], net[t]
-        np.matmul(U_t, recurrent[:, t], out=a[: 3 * units])
-        np.add(zr, net_t[:two], out=zr)
-        open_gates(zr)
-        past, z, r, q = gates[t]
+    half, read = np.array(0.5, gates.dtype), x_h[features:].transpose(1, 0, 2)
+    blocks = gates.reshape(steps, 4 * units, batch)
+    recurrent, both = blocks[:, : 3 * units], blocks[:, units : 3 * units]
+    states = read[:, :units]
+    np.copyto(state, states[0])
+    rows = zip(read, net[:, :two], net[:, two:], recurrent, both, gates, states[1:], strict=False)
+    for t, (read_t, net_zr, net_q, product, zr, (past, z, r, q), now) in enumerate(rows):
+        np.matmul(U_t, read_t, out=product)
+        np.add(zr, net_zr, out=zr)
+        np.multiply(zr, half, out=zr)
+        np.tanh(zr, out=zr)
+        np.multiply(zr, half, out=zr)
+        np.add(zr, half, out=zr)
         np.multiply(r, past, out=q)
-        np.add(q, net_t[two:], out=q)
+        np.add(q, net_q, out=q)
         np.add(q, bias_q, out=q)
         np.tanh(q, out=q)
         if skip is not None:
@@ -145,8 +142,8 @@ def gru_forward(
         np.multiply(state, z, out=state)
         np.add(state, q, out=state)
         if skip is not None:
-            np.copyto(state, states[:, t], where=skip[t])
-        np.copyto(states[:, t + 1], state)
+            np.copyto(state, states[t], where=skip[t])
+        np.copyto(now, state)
 
 
 def gru_slopes(gates: Array, h: Array, reset: Array, slopes: Array, after: bool) -> None:
@@ -225,25 +222,30 @@ def gru_backward(
     U = K[features : features + units]
     np.copyto(U_q_zr[:, :units], U[:, 2 * units :])
     np.copyto(U_q_zr[:, units:], U[:, : 2 * units])
-    before = x_h[features : features + units].transpose(1, 0, 2)
-    d_past, *d_gates = d.reshape(4, units, batch)
-    span = len(slopes)
-    for t in range(steps - 1, -1, -1):
-        k = t % span
-        if k == span - 1 or t == steps - 1:
-            some = slice(t - k, t + 1)
-            gru_slopes(gates[some, 1:], before[some], gates[some, 0], slopes[: k + 1], True)
-        for to_gate, d_gate in zip(slopes[k], d_gates, strict=True):
-            np.multiply(to_gate, d_h[t + 1], out=d_gate)
-        np.multiply(d_gates[2], gates[t, 2], out=d_past)
-        np.copyto(d_net[:, t], d)
-        if d_x is not None:
-            np.matmul(K[:features], d[units:], out=d_x[t])
-        if not truncate or t == 0 or t % truncate:
-            np.matmul(U_q_zr, d[: 3 * units], out=step)
-            np.add(d_h[t], step, out=d_h[t])
-            np.multiply(d_h[t + 1], gates[t, 1], out=step)
-            np.add(d_h[t], step, out=d_h[t])
+    before = x_h[features : features + units].transpose(1, 0, 2)[-2::-1]
+    gates, d_write = gates[::-1], d_net.transpose(1, 0, 2)[::-1]
+    d_past_q, d_z, d_r, d_q = d.reshape(4, units, batch)
+    for begin in range(0, steps, len(slopes)):  # from the last step to the first
+        part = slice(begin, min(begin + len(slopes), steps))
+        ready = slopes[: part.stop - begin]
+        gru_slopes(gates[part, 1:], before[part], gates[part, 0], ready, True)
+        rows = zip(
+            range(steps - 1 - begin, -1, -1), ready, gates[part, 1], gates[part, 2],
+            d_write[part], d_h[:0:-1][part], d_h[-2::-1][part], strict=False,
+        )  # fmt: skip
+        for t, (to_z, to_r, to_q), z, r, write, d_now, d_past in rows:
+            np.multiply(to_z, d_now, out=d_z)
+            np.multiply(to_r, d_now, out=d_r)
+            np.multiply(to_q, d_now, out=d_q)
+            np.multiply(d_q, r, out=d_past_q)
+            np.copyto(write, d)
+            if d_x is not None:
+                np.matmul(K[:features], d[units:], out=d_x[t])
+            if not truncate or t == 0 or t % truncate:
+                np.matmul(U_q_zr, d[: 3 * units], out=step)
+                np.add(d_past, step, out=d_past)
+                np.multiply(d_now, z, out=step)
+                np.add(d_past, step, out=d_past)
 
 
 def gru_weight_gradient(x_h: Array, features: int, d_net: Array, d_K: Array) -> None:

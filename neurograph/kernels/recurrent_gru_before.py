@@ -1,8 +1,8 @@
 """A gated recurrent unit whose reset gate acts before the recurrent product.
 
 Cho et al. 2014, Keras's ``reset_after=False``: ``z, r = sigmoid(x W + h U + b)``,
-``q = tanh(x W_q + (r h) U_q + b_q)``, and the new state is ``z h + (1 - z) q``. See ``recurrent`` for
-the conventions; gates come in Keras's order z, r, q.
+``q = tanh(x W_q + (r h) U_q + b_q)``, and the new state is ``z h + (1 - z) q``. See ``recurrent``
+for the conventions; gates come in Keras's order z, r, q.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.kernels.recurrent import transpose_into
-from neurograph.kernels.recurrent_gru import gru_slopes, input_projection, open_gates
+from neurograph.kernels.recurrent_gru import gru_slopes, input_projection
 
 Array = NDArray[Any]
 
@@ -103,7 +103,6 @@ def gru_before_forward(
     """
     steps, _, units, batch = gates.shape
     two, after = 2 * units, features + units
-    states, recurrent = x_h[features:after], x_h[features:]
     x_h[after:] = 1
     bias_q[...] = 0
     transpose_into(K[features:, :two], U_zr_t)
@@ -111,16 +110,22 @@ def gru_before_forward(
     if len(K) > after:
         np.copyto(bias_q, K[after, two:, None])
     input_projection(K, x_h, features, net, extra)
-    np.copyto(state, states[:, 0])
-    for t, a in enumerate(gates.reshape(steps, 3 * units, batch)):
-        zr, (z, r, q), net_t = a[:two], gates[t], net[t]
-        np.matmul(U_zr_t, recurrent[:, t], out=zr)
-        np.add(zr, net_t[:two], out=zr)
-        open_gates(zr)
+    half, read = np.array(0.5, gates.dtype), x_h[features:].transpose(1, 0, 2)
+    both = gates.reshape(steps, 3 * units, batch)[:, :two]
+    states, reset = read[:, :units], reset_h.transpose(1, 0, 2)
+    np.copyto(state, states[0])
+    rows = zip(read, net[:, :two], net[:, two:], both, gates, reset, states[1:], strict=False)
+    for t, (read_t, net_zr, net_q, zr, (z, r, q), reset_t, now) in enumerate(rows):
+        np.matmul(U_zr_t, read_t, out=zr)
+        np.add(zr, net_zr, out=zr)
+        np.multiply(zr, half, out=zr)
+        np.tanh(zr, out=zr)
+        np.multiply(zr, half, out=zr)
+        np.add(zr, half, out=zr)
         np.multiply(r, state, out=step)
-        np.copyto(reset_h[:, t], step)
+        np.copyto(reset_t, step)
         np.matmul(U_q_t, step, out=q)
-        np.add(q, net_t[two:], out=q)
+        np.add(q, net_q, out=q)
         np.add(q, bias_q, out=q)
         np.tanh(q, out=q)
         if skip is not None:
@@ -129,8 +134,8 @@ def gru_before_forward(
         np.multiply(state, z, out=state)
         np.add(state, q, out=state)
         if skip is not None:
-            np.copyto(state, states[:, t], where=skip[t])
-        np.copyto(states[:, t + 1], state)
+            np.copyto(state, states[t], where=skip[t])
+        np.copyto(now, state)
 
 
 def gru_before_backward(
@@ -183,28 +188,32 @@ def gru_before_backward(
     steps, _, units, batch = gates.shape
     two = 2 * units
     U = K[features : features + units]
-    before = x_h[features : features + units].transpose(1, 0, 2)
+    before = x_h[features : features + units].transpose(1, 0, 2)[-2::-1]
+    gates, d_write = gates[::-1], d_net.transpose(1, 0, 2)[::-1]
     d_z, d_r, d_q = d.reshape(3, units, batch)
-    span = len(slopes)
-    for t in range(steps - 1, -1, -1):
-        k = t % span
-        if k == span - 1 or t == steps - 1:
-            some = slice(t - k, t + 1)
-            gru_slopes(gates[some], before[some], before[some], slopes[: k + 1], False)
-        np.multiply(slopes[k, 0], d_h[t + 1], out=d_z)
-        np.multiply(slopes[k, 2], d_h[t + 1], out=d_q)
-        np.matmul(U[:, two:], d_q, out=step)  # the gradient with respect to r h
-        np.multiply(slopes[k, 1], step, out=d_r)
-        np.copyto(d_net[:, t], d)
-        if d_x is not None:
-            np.matmul(K[:features], d, out=d_x[t])
-        if not truncate or t == 0 or t % truncate:
-            np.multiply(step, gates[t, 1], out=step)
-            np.matmul(U[:, :two], d[:two], out=state)
-            np.add(step, state, out=step)
-            np.multiply(d_h[t + 1], gates[t, 0], out=state)
-            np.add(step, state, out=step)
-            np.add(d_h[t], step, out=d_h[t])
+    for begin in range(0, steps, len(slopes)):  # from the last step to the first
+        part = slice(begin, min(begin + len(slopes), steps))
+        ready = slopes[: part.stop - begin]
+        gru_slopes(gates[part], before[part], before[part], ready, False)
+        rows = zip(
+            range(steps - 1 - begin, -1, -1), ready, gates[part, 0], gates[part, 1],
+            d_write[part], d_h[:0:-1][part], d_h[-2::-1][part], strict=False,
+        )  # fmt: skip
+        for t, (to_z, to_r, to_q), z, r, write, d_now, d_past in rows:
+            np.multiply(to_z, d_now, out=d_z)
+            np.multiply(to_q, d_now, out=d_q)
+            np.matmul(U[:, two:], d_q, out=step)  # the gradient with respect to r h
+            np.multiply(to_r, step, out=d_r)
+            np.copyto(write, d)
+            if d_x is not None:
+                np.matmul(K[:features], d, out=d_x[t])
+            if not truncate or t == 0 or t % truncate:
+                np.multiply(step, r, out=step)
+                np.matmul(U[:, :two], d[:two], out=state)
+                np.add(step, state, out=step)
+                np.multiply(d_now, z, out=state)
+                np.add(step, state, out=step)
+                np.add(d_past, step, out=d_past)
 
 
 def gru_before_weight_gradient(

@@ -100,36 +100,36 @@ def lstm_forward(
     (array([2.   , 1.693]), array([0.   , 0.251]))
     """
     steps, _, units, batch = gates.shape
-    states = x_h[features : features + units]
     x_h[features + units :] = 1
-    side_by_side = gates.reshape(steps, 4 * units, batch)
-    sigmoids = slice(None, 2 * units), slice(3 * units, None)
+    half = np.array(0.5, gates.dtype)
     closed = np.array([0, 1, 0, 0], gates.dtype).reshape(4, 1, 1)
     transpose_into(K, K_t)
-    for part in sigmoids:
-        np.multiply(K_t[part], 0.5, out=K_t[part])
-    for t, a in enumerate(side_by_side):
-        np.matmul(K_t, x_h[:, t], out=a)
+    for part in K_t[: 2 * units], K_t[3 * units :]:
+        np.multiply(part, half, out=part)
+    read, flat = x_h.transpose(1, 0, 2), gates.reshape(steps, 4 * units, batch)
+    states = read[1:, features : features + units]
+    rows = zip(read[:-1], flat, flat[:, : 2 * units], gates, c, c[1:], tanh_c, states, strict=False)
+    for t, (read_t, a, i_f, (i, f, g, o), c_past, c_now, tanh_now, h_now) in enumerate(rows):
+        np.matmul(K_t, read_t, out=a)
         if extra is not None:
-            for part in sigmoids:
-                np.multiply(extra[t, part], 0.5, out=extra[t, part])
+            np.multiply(extra[t, : 2 * units], half, out=extra[t, : 2 * units])
+            np.multiply(extra[t, 3 * units :], half, out=extra[t, 3 * units :])
             np.add(a, extra[t], out=a)
         np.tanh(a, out=a)
-        for part in sigmoids:
-            np.multiply(a[part], 0.5, out=a[part])
-            np.add(a[part], 0.5, out=a[part])
+        np.multiply(i_f, half, out=i_f)
+        np.add(i_f, half, out=i_f)
+        np.multiply(o, half, out=o)
+        np.add(o, half, out=o)
         if skip is not None:
             np.copyto(gates[t], closed, where=skip[t])
-        i, f, g, o = gates[t]
-        c_now, tanh_now = c[t + 1], tanh_c[t]
-        np.multiply(f, c[t], out=c_now)
+        np.multiply(f, c_past, out=c_now)
         np.multiply(i, g, out=step)
         np.add(c_now, step, out=c_now)
         np.tanh(c_now, out=tanh_now)
         np.multiply(o, tanh_now, out=step)
-        np.copyto(states[:, t + 1], step)
+        np.copyto(h_now, step)
         if skip is not None:
-            np.copyto(states[:, t + 1], states[:, t], where=skip[t])
+            np.copyto(h_now, read[t, features : features + units], where=skip[t])
 
 
 def lstm_slopes(gates: Array, c: Array, tanh_c: Array, slopes: Array, cell_slopes: Array) -> None:
@@ -211,27 +211,32 @@ def lstm_backward(
     steps, _, units, batch = gates.shape
     first = 0 if d_x is not None else features
     weights, d_read, d_before = K[first : features + units], d_x_h[first:], d_x_h[features:]
-    d_gates, span = d.reshape(4, units, batch), len(slopes)
-    for t in range(steps - 1, -1, -1):
-        k = t % span
-        if k == span - 1 or t == steps - 1:
-            some = slice(t - k, t + 1)
-            lstm_slopes(gates[some], c[some], tanh_c[some], slopes[: k + 1], cell_slopes[: k + 1])
-        d_now, d_past = d_h[t + 1], d_h[t]
-        np.multiply(d_now, cell_slopes[k], out=step)
-        np.add(d_c, step, out=d_c)
-        for to_gate, reaching, d_gate in zip(
-            slopes[k], (d_c, d_c, d_c, d_now), d_gates, strict=True
-        ):
-            np.multiply(to_gate, reaching, out=d_gate)
-        np.copyto(d_net[:, t], d)
-        np.matmul(weights, d, out=d_read)
-        if d_x is not None:
-            np.copyto(d_x[t], d_x_h[:features])
-        if truncate and t and t % truncate == 0:
-            d_c[...] = 0
-            continue
-        np.multiply(d_c, gates[t, 1], out=d_c)
-        np.add(d_past, d_before, out=d_past)
-        if skip is not None:
-            np.add(d_past, d_now, out=d_past, where=skip[t])
+    d_i, d_f, d_g, d_o = d.reshape(4, units, batch)
+    gates, c, tanh_c = gates[::-1], c[-2::-1], tanh_c[::-1]
+    d_write = d_net.transpose(1, 0, 2)[::-1]
+    for begin in range(0, steps, len(slopes)):  # from the last step to the first
+        part = slice(begin, min(begin + len(slopes), steps))
+        to_gates, to_cell = slopes[: part.stop - begin], cell_slopes[: part.stop - begin]
+        lstm_slopes(gates[part], c[part], tanh_c[part], to_gates, to_cell)
+        rows = zip(
+            range(steps - 1 - begin, -1, -1), to_gates, to_cell, gates[part, 1],
+            d_write[part], d_h[:0:-1][part], d_h[-2::-1][part], strict=False,
+        )  # fmt: skip
+        for t, (to_i, to_f, to_g, to_o), to_c, forget, write, d_now, d_past in rows:
+            np.multiply(d_now, to_c, out=step)
+            np.add(d_c, step, out=d_c)
+            np.multiply(to_i, d_c, out=d_i)
+            np.multiply(to_f, d_c, out=d_f)
+            np.multiply(to_g, d_c, out=d_g)
+            np.multiply(to_o, d_now, out=d_o)
+            np.copyto(write, d)
+            np.matmul(weights, d, out=d_read)
+            if d_x is not None:
+                np.copyto(d_x[t], d_x_h[:features])
+            if truncate and t and t % truncate == 0:
+                d_c[...] = 0
+                continue
+            np.multiply(d_c, forget, out=d_c)
+            np.add(d_past, d_before, out=d_past)
+            if skip is not None:
+                np.add(d_past, d_now, out=d_past, where=skip[t])
