@@ -10,7 +10,14 @@ from neurograph.compiler import lowerings, normalization, spatial, temporal  # n
 from neurograph.compiler.backward import Backward
 from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes
-from neurograph.compiler.program import Array, Dim, Program, Ref, statements
+from neurograph.compiler.program import (
+    Array,
+    Dim,
+    Program,
+    Ref,
+    Statement,
+    statements,
+)
 from neurograph.compiler.settle import settle
 from neurograph.graph.network import Network
 from neurograph.parameter import Parameter
@@ -123,6 +130,7 @@ def add_backward(
                 backward.builder.emit("fill", backward.of(ref), accumulate=False, value=0)
     backward.run(program.forward)
     _add_penalties(backward, lowering)
+    _zero_untouched(backward)
     values = dict(program.values)
     for (layer, what), name in program.values.items():
         kind, mark, place = what.partition(":")
@@ -147,6 +155,15 @@ def _target(backward: Backward, output: Array, loss: Any, number: int) -> str:
     if getattr(loss, "class_numbers", False):
         return backward.builder.array(f"target_{number}", output.dims[:-1], "target", dtype="int64")
     return backward.builder.array(f"target_{number}", output.dims, "target")
+
+
+def _zero_untouched(backward: Backward) -> None:
+    """Fill with zeros the gradients that are read but to which nothing adds (those of a mask)."""
+    builder = backward.builder
+    made = Program(builder.arrays)
+    written = {made.base(statement.out.name) for statement in statements(builder.steps)}
+    for name in sorted({made.base(name) for name in backward.names.values()} - written):
+        builder.steps.insert(0, Statement("fill", Ref(name), (), False, (("value", 0),)))
 
 
 def _add_penalties(backward: Backward, lowering: Lowering) -> None:

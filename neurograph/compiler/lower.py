@@ -19,12 +19,13 @@ from neurograph.compiler.cells import lower_cell
 from neurograph.compiler.handmade import Irregular
 from neurograph.compiler.program import Dim, Program, Ref
 from neurograph.errors import GraphError
+from neurograph.graph.bundles import DenseConnections
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.schedule import Stage
 from neurograph.graph.spatial import PoolingConnections
-from neurograph.layer_functions import Softmax
+from neurograph.layer_functions import OneHot, Softmax
 from neurograph.noise import noise_sampler
 from neurograph.parameter import Parameter
 
@@ -235,6 +236,8 @@ class Lowering:
             if self.training:
                 self._lower_noise(layer)
             return
+        if self.is_looked_up(layer):
+            return
         if not layer.incoming and not self.irregular.feeds(layer):
             raise GraphError(f"layer {layer.name!r} has no incoming connections")
         if layer.mask is not None and not self.looping:
@@ -244,6 +247,32 @@ class Lowering:
             self.looping = False
         else:
             self._calculate(layer)
+
+    def is_looked_up(self, layer: Layer) -> bool:
+        """Whether a layer is the one-hot form of an index, and only products read it."""
+        return (
+            not self.keep
+            and not self.looping
+            and isinstance(layer.function, OneHot)
+            and len(layer.incoming) == 1
+            and type(layer.incoming[0]) is DenseConnections
+            and layer.incoming[0].parameter is None
+            and not self.irregular.feeds(layer)
+            and not self.irregular.arrangement.delays_from(layer)
+            and all(port.layer is not layer for port in self.network.outputs)
+            and all(
+                type(bundle) is DenseConnections
+                and bundle.parameter is not None
+                and bundle.mask is None
+                and bundle.first_column == 0
+                and bundle.units == bundle.columns
+                and not bundle.delay
+                and bundle.positions == layer.incoming[0].source.size
+                and bundle.target.aggregation == "sum"
+                and bundle.target.sequence == layer.sequence
+                for bundle in layer.outgoing
+            )
+        )
 
     def _calculate(self, layer: Layer) -> None:
         """Lower the net input and the output of a layer."""

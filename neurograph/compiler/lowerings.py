@@ -11,8 +11,18 @@ from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOne
 
 def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
     builder = lowering.builder
-    if bundle.parameter is None or bundle.source.role == "const":
+    if bundle.source.role == "const" or (bundle.parameter is None and not _spreads(bundle)):
         lowering.irregular.add_bundle(bundle, net)
+        return
+    if bundle.parameter is None:
+        out = lowering.reshaped(net, (bundle.positions, bundle.units), bundle.target.sequence)
+        source = lowering.read(bundle.source, bundle.delay)
+        x = lowering.reshaped(source, (bundle.positions,), bundle.source.sequence)
+        lowering.note(bundle, "spread", "one node feeds a row of nodes")
+        builder.emit("spread", out, x)
+        return
+    if lowering.is_looked_up(bundle.source):
+        _lookup(lowering, bundle, net)
         return
     kernel = lowering.parameter(bundle.parameter)
     columns = (bundle.first_column, bundle.first_column + bundle.units)
@@ -30,6 +40,22 @@ def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
         builder.emit("copy", out, once)
         return
     builder.emit("product", out, x, kernel)
+
+
+def _spreads(bundle: DenseConnections) -> bool:
+    same_time = bundle.source.sequence == bundle.target.sequence
+    return bundle.inputs == 1 and bundle.constant == 1.0 and same_time
+
+
+def _lookup(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
+    """Take rows of the kernel by the index that the one-hot source was made from."""
+    index = bundle.source.incoming[0].source
+    positions, units = bundle.positions, bundle.units
+    x = lowering.reshaped(lowering.read(index), (positions,), index.sequence)
+    out = lowering.reshaped(net, (positions, units), bundle.target.sequence)
+    assert bundle.parameter is not None
+    lowering.note(bundle, "lookup", "the source is one-hot: rows of the kernel by index")
+    lowering.builder.emit("lookup", out, x, lowering.parameter(bundle.parameter))
 
 
 def _without(lowering: Lowering, bundle: DenseConnections, kernel: str) -> str:

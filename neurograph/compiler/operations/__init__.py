@@ -8,6 +8,7 @@ from neurograph.compiler.operations import (  # noqa: F401 (each fills its rows 
     edges,
     elementwise,
     layer_wise,
+    lookup,
     normalization,
     product,
     recurrent,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from neurograph.compiler.passes.bias import fold_bias
+from neurograph.compiler.passes.copies import drop_copies
 from neurograph.compiler.passes.dead import drop_dead
 from neurograph.compiler.passes.fuse import fuse_loss
 from neurograph.compiler.passes.hoist import hoist_products
@@ -22,6 +23,7 @@ from neurograph.errors import unknown
 Pass = Callable[[Program], Program]
 FORWARD: dict[str, Pass] = {
     "hoist_products": hoist_products,
+    "drop_copies": drop_copies,
     "merge_products": merge_products,
     "fold_bias": fold_bias,
     "fold_batch_norm": fold_batch_norm,
@@ -31,6 +33,7 @@ WHOLE: dict[str, Pass] = {"fuse_loss": fuse_loss, "drop_dead": drop_dead}
 PASSES = FORWARD | WHOLE
 PLAN_PASSES = ("in_place", "reuse_memory")
 LOSES_VALUES = (
+    "drop_copies",
     "fold_batch_norm",
     "fuse_batch_norm",
     "fuse_loss",

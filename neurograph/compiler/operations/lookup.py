@@ -1,0 +1,97 @@
+"""Lookup: rows of a table by index, which is the product of one-hot vectors with the table.
+
+The index is an operand of floats, as all inputs are; it is turned into whole numbers once a run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from neurograph.compiler.operations.table import Operation, register
+from neurograph.compiler.program import Ref, Statement
+
+if TYPE_CHECKING:
+    from neurograph.compiler.backward import Backward
+    from neurograph.compiler.emit import Emitter
+
+FEW = 512  # for tables of so many rows a product with one-hot rows beats adding row by row
+
+
+def _indices(e: Emitter, x: Ref) -> str:
+    """Return the indices of an operand as whole numbers, in one row."""
+    size = e.size(x)
+    name = e.top(f"{x.name}_indices", f"np.empty({size}, np.int64)")
+    flat = f"{e.name(x)}.reshape(-1)"
+    e.line(f"np.copyto({name}, {flat}, casting='unsafe')")
+    return name
+
+
+def _gradient_lookup(backward: Backward, statement: Statement) -> None:
+    x, table = statement.inputs
+    if backward.wanted(table):
+        backward.add("lookup_gradient", backward.of(table), x, backward.of(statement.out))
+
+
+def _emit_lookup(e: Emitter, statement: Statement) -> None:
+    x, table = statement.inputs
+    indices = _indices(e, x)
+    width = e.shape(table)[-1]
+    e.into(
+        statement,
+        lambda out: e.line(f"np.take({e.name(table)}, {indices}, axis=0, out={out}, mode='clip')"),
+        columns=width,
+    )
+
+
+def _emit_lookup_gradient(e: Emitter, statement: Statement) -> None:
+    x, d = statement.inputs
+    indices = _indices(e, x)
+    rows, width = e.shape(statement.out)
+    deltas = e.rows(d, width)
+    count = e.size(x)
+    if rows <= FEW:
+        lit = e.scratch((count, rows))
+        order = e.top(f"order_{count}", f"np.arange({count})")
+        e.line(f"{lit}[...] = 0")
+        e.line(f"{lit}[{order}, {indices}] = 1")
+        e.into(statement, lambda out: e.line(f"np.dot({lit}.T, {deltas}, out={out})"))
+        return
+    if not statement.accumulate:
+        e.line(f"{e.name(statement.out)}[...] = 0")
+    e.line(f"np.add.at({e.name(statement.out)}, {indices}, {deltas})")
+
+
+register(Operation("lookup", _emit_lookup, _gradient_lookup))
+register(Operation("lookup_gradient", _emit_lookup_gradient))
+
+
+# spread: every node of x feeds a row of nodes, x (…, P) -> (…, P, n); gather_sum is its gradient
+
+
+def _gradient_spread(backward: Backward, statement: Statement) -> None:
+    (x,) = statement.inputs
+    if backward.wanted(x):
+        backward.add("row_sums", backward.of(x), backward.of(statement.out))
+
+
+def _emit_spread(e: Emitter, statement: Statement) -> None:
+    (x,) = statement.inputs
+    width = e.shape(statement.out)[-1]
+    count = math.prod(e.shape(statement.out)) // width
+    column = f"{e.name(x)}.reshape({count}, 1)"
+    sign = "+=" if statement.accumulate else "="
+    e.line(f"{e.rows(statement.out, width)}[...] {sign} {column}")
+
+
+def _emit_row_sums(e: Emitter, statement: Statement) -> None:
+    (d,) = statement.inputs
+    width = e.shape(d)[-1]
+    sums = e.scratch((e.size(d) // width,))
+    e.line(f"np.add.reduce({e.rows(d, width)}, axis=-1, out={sums})")
+    sign = "+=" if statement.accumulate else "="
+    e.line(f"{e.name(statement.out)}[...] {sign} {sums}.reshape({e.shape(statement.out)})")
+
+
+register(Operation("spread", _emit_spread, _gradient_spread))
+register(Operation("row_sums", _emit_row_sums))
