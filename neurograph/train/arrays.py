@@ -90,12 +90,27 @@ def _input(port: Port, values: Any, what: str) -> Array:
             f"{what}: input {port.name!r} takes arrays of shape ({expected}), "
             f"got {array.shape}{hint}"
         )
+    _check_indices(port, array, what)
     steps = port.layer.steps
     if lead == 2 and steps is not None and array.shape[1] != steps:
         raise ShapeError(
             f"{what}: input {port.name!r} takes sequences of {steps} steps, got {array.shape[1]}"
         )
     return array
+
+
+def _check_indices(port: Port, array: Array, what: str) -> None:
+    """Refuse what is no index of the embedding that an input feeds."""
+    limit = port.layer.config.get("indices")
+    if limit is None:
+        return
+    wrong = (array < 0) | (array >= limit) | (array != np.rint(array))
+    if wrong.any():
+        place = tuple(int(each) for each in np.argwhere(wrong)[0])
+        raise DataError(
+            f"{what}: sample {place[0]} holds {array[place]:g} at {place}; input {port.name!r} "
+            f"takes whole numbers from 0 to {limit - 1}, the rows of its embedding"
+        )
 
 
 def output_shape(port: Port) -> tuple[int | None, ...]:
