@@ -1,7 +1,8 @@
 """The command line: ``neurograph COMMAND …``, the same as ``python -m neurograph COMMAND …``.
 
-Every command is a file with ``add_arguments(parser)`` and ``run(arguments) -> exit status``, imported
-when it is called. Exit status 0: done; 1: a check failed; 2: bad usage or input, one line on stderr.
+Every command is a file with ``add_arguments(parser)`` and ``run(arguments) -> exit status``,
+imported when it is called. Exit status 0: done; 1: a check failed; 2: bad usage or input, one line
+on stderr.
 """
 
 from __future__ import annotations

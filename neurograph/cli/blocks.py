@@ -12,7 +12,7 @@ PLAIN_SHADES = " .+#@"
 
 
 def as_blocks(picture: ArrayLike, shades: str | None = None) -> list[str]:
-    """Return a picture as lines of text, two characters a pixel, light on dark.
+    r"""Return a picture as lines of text, two characters a pixel, light on dark.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def as_blocks(picture: ArrayLike, shades: str | None = None) -> list[str]:
 
     Examples
     --------
-    >>> print("|\\n".join(as_blocks([[0.0, 0.5], [1.0, 0.0]], " .#")), end="|")
+    >>> print("|\n".join(as_blocks([[0.0, 0.5], [1.0, 0.0]], " .#")), end="|")
       ..|
     ##  |
     """

@@ -1,4 +1,4 @@
-"""``neurograph demo``: the whole story on digits that ship inside: train, check, look, draw, save."""
+"""``neurograph demo``: the whole story on digits that ship inside."""
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ def train(model: Model, data: Any, epochs: int) -> bool:
     start = time.perf_counter()
     ready = data.flat().one_hot()
     model.fit(
-        *ready.train,
+        ready.x_train,
+        ready.y_train,
         epochs=epochs,
         validation_data=ready.test,
         callbacks=[SomeEpochs()],
@@ -125,8 +126,8 @@ def check_gradients(model: Model, data: Any) -> bool:
     worst = report.worst
     print(
         f"   {len(report.rows)} of {report.total:,} gradients, compared with {report.method} of "
-        f"the loss.\n   The worst agrees to {worst.relative:.1g}: {worst.name}, {worst.analytic:.9g} "
-        f"against {worst.numeric:.9g}."
+        f"the loss.\n   The worst agrees to {worst.relative:.1g}: {worst.name}, "
+        f"{worst.analytic:.9g} against {worst.numeric:.9g}."
     )
     right = verdict(report.ok, "all compiled gradients are derivatives of the loss")
     if not report.ok:
