@@ -163,11 +163,12 @@ def child_sum_backward(
     >>> arrays = {k: np.zeros(v) for k, v in child_sum_shapes(3, 2, 1).items()}
     >>> arrays["net"][:], arrays["d_c"][2] = [0.0, 0.0, 1.0, 0.0], 1.0
     >>> U = np.zeros((1, 4))
-    >>> names = "h c h_sum gates tanh_c h_child c_child forget through".split() >>>
-    child_sum_forward(plan, arrays["net"], U, *[arrays[k] for k in names]) >>> names = "gates tanh_c
-    c_child forget d_h d_c d_net d_forget d_h_child d_c_child work".split() >>>
-    child_sum_backward(plan, U, *[arrays[k] for k in names]) >>> arrays["d_c"].ravel(),
-    arrays["d_forget"].round(3).ravel() (array([0.5, 0.5, 1. ]), array([0.095, 0.095]))
+    >>> names = "h c h_sum gates tanh_c h_child c_child forget through".split()
+    >>> child_sum_forward(plan, arrays["net"], U, *[arrays[k] for k in names])
+    >>> names = "gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child d_c_child work"
+    >>> child_sum_backward(plan, U, *[arrays[k] for k in names.split()])
+    >>> arrays["d_c"].ravel(), arrays["d_forget"].round(3).ravel()
+    (array([0.5, 0.5, 1. ]), array([0.095, 0.095]))
     """
     units = d_h.shape[1]
     three, edge_count = 3 * units, len(plan.child)

@@ -73,9 +73,10 @@ def recursive_forward(
     >>> arrays = {k: np.zeros(v) for k, v in recursive_shapes(5, 3, 1).items()}
     >>> arrays["values"][:3, 0] = 1.0, 2.0, 3.0
     >>> W = np.array([[10.0], [1.0]])
-    >>> recursive_forward(plan, W, None, *[arrays[k] for k in "values joined net".split()],
-    identity) >>> arrays["values"][3:5].ravel()  # (1, 2) gives 12; (12, 3) gives 123 array([ 12.,
-    123.])
+    >>> rest = [arrays[k] for k in ("values", "joined", "net")]
+    >>> recursive_forward(plan, W, None, *rest, identity)
+    >>> arrays["values"][3:5].ravel()  # (1, 2) gives 12; (12, 3) gives 123
+    array([ 12., 123.])
     """
     leaves, nodes = plan.bounds[1], plan.bounds[-1]
     k = plan.children.shape[1]

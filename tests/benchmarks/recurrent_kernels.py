@@ -1,7 +1,7 @@
 """Training steps built from the bare recurrent and tree kernels, beside PyTorch.
 
-What the kernels can reach, without graph or compiler: forward, output and loss, the way back, weight
-gradients, RMSprop. Each contender lives in a process of its own, and rounds are interleaved::
+What the kernels can reach, without graph or compiler: forward, output and loss, the way back,
+weight gradients, RMSprop. Each contender lives in a process of its own, rounds are interleaved::
 
     python tests/benchmarks/recurrent_kernels.py [ROW ...] [--rounds 8]
 """
