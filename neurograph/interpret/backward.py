@@ -112,17 +112,18 @@ def _outside(network: Network, d_outputs: Sequence[ArrayLike]) -> dict[int, Arra
 
 
 def _go(pace: Pace, outside: Mapping[int, Array], inputs: bool) -> None:
+    roles = ("units", "input") if inputs else ("units",)
+    ranks = [[unit for unit in rank if unit.role in roles] for rank in pace.ranks]
     if not pace.direction:
-        for unit in pace.ranks[0]:
-            if unit.role == "units" or (inputs and unit.role == "input"):
-                _send_back(unit, outside.get(id(unit.layer)))
+        for unit in ranks[0]:
+            _send_back(unit, outside.get(id(unit.layer)))
         return
     clock = pace.ranks[0][0].clock
     assert clock is not None
     held: dict[int, list[Any]] = {}
     for step in clock.order(-pace.direction):
         clock.at(step)
-        for rank in reversed(pace.ranks):
+        for rank in reversed(ranks):
             for unit in rank:
                 sent = outside.get(id(unit.layer))
                 sent = None if sent is None else sent[..., step]
@@ -131,7 +132,7 @@ def _go(pace: Pace, outside: Mapping[int, Array], inputs: bool) -> None:
                 else:
                     _send_back_masked(unit, sent, unit.mask[..., step], held)
     clock.at(None)
-    for unit in (unit for rank in pace.ranks for unit in rank if id(unit) in held):
+    for unit in (unit for rank in ranks for unit in rank if id(unit) in held):
         unit.layer.timeline.carried.update(
             zip((node.index for node in unit.nodes), held[id(unit)], strict=True)
         )

@@ -1,7 +1,7 @@
 """The tutorial's ``train`` and ``predict`` on the compiled form: the same numbers, fast.
 
-One update per sample, error sum((label - output)^2) / 2, no momentum. Values of the last sample stay
-in the nodes, as after a walk from node to node.
+One update per sample, error sum((label - output)^2) / 2, no momentum. Values of the last sample
+stay in the nodes, as after a walk from node to node.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from neurograph.compiler.executable import Mode
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
-from neurograph.parameter import Array
+from neurograph.interpret.feed import feed
 from neurograph.train.arrays import as_inputs, as_targets, same_length
 from neurograph.train.model import Model
 from neurograph.train.optimizers import SGD
@@ -63,7 +63,7 @@ def train_compiled(
     return history
 
 
-def predict_compiled(network: Network, samples: ArrayLike) -> Array:
+def predict_compiled(network: Network, samples: Any) -> Any:
     """Return the outputs for one sample, or for a batch (one more axis).
 
     Raises
@@ -71,18 +71,18 @@ def predict_compiled(network: Network, samples: ArrayLike) -> Array:
     ShapeError, DataError
         The samples do not fit the network.
     """
-    given = np.asarray(samples)
-    port = network.inputs[0]
-    single = len(network.inputs) == 1 and given.ndim == len(port.shape) + port.layer.sequence
+    given = feed(network, samples)
+    single = not given.batch
+    arrays = [each[None] if single else each for each in given.arrays]
     model = _model(network, 1.0)
-    inputs = as_inputs(network, given[None] if single else samples, "predict")
+    inputs = as_inputs(network, arrays[0] if len(arrays) == 1 else arrays, "predict")
     plan = model.run_forward(_KEEP, inputs)
     model.executable.keep_values(_KEEP, plan)
     outputs = [np.array(each) for each in model.executable.outputs(plan)]
     if single:
         _drop_batch_axis(network)
         outputs = [each[0] for each in outputs]
-    return outputs[0] if len(outputs) == 1 else outputs  # type: ignore[return-value]
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def checked_rate(rate: float, iteration: int) -> None:
