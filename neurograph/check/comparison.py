@@ -32,6 +32,8 @@ Array = NDArray[Any]
 Against = str | Callable[[Network, Any, Any], Any]
 
 TOLERANCES = {"complex": 1e-8, "central": 1e-5}
+# the least scale of gradients: differences of a loss are rounded to about 1e-13 over the step
+_LEAST_SCALES = {"complex": 1e-12, "central": 0.1}
 MOST_CONNECTIONS = 200_000  # more than that are not walked
 _FINER = (1e-4, 1e-5, 1e-6)
 _STEPS_SOUGHT = 8  # for how many wrong rows the step of time is looked for
@@ -72,7 +74,7 @@ class Comparison:
         self.side: CompiledSide | None = None
         if against == "compiled" or not self.explicit:
             self.side = CompiledSide(setting)
-        self.scale = 1e-12
+        self.scale = _LEAST_SCALES[self.method]
 
     @property
     def title(self) -> str:
@@ -137,7 +139,7 @@ class Comparison:
         self.run()
         analytic = np.array([self._analytic(site) for site in sites])
         deltas = deltas_of(setting) if self.explicit else {}
-        self.scale = max(float(np.abs(analytic).max(initial=0.0)), 1e-12)
+        self.scale = max(float(np.abs(analytic).max(initial=0.0)), self.scale)
         numeric = self._numeric(sites, analytic)
         wrong = self._off(analytic, numeric)
         kinks = self._kinks([sites[k] for k in wrong])
