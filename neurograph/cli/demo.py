@@ -12,6 +12,7 @@ import numpy as np
 import neurograph as ng
 from neurograph.cli.blocks import as_blocks, side_by_side
 from neurograph.errors import MissingDependencyError
+from neurograph.graph.network import Network
 from neurograph.options import whole
 from neurograph.train.callback import Callback, Logs
 from neurograph.train.model import Model
@@ -67,7 +68,7 @@ def show_data(data: Any) -> None:
 def make_model(seed: int) -> Model:
     """Build the network, show its table, and compile it."""
     title(2, "The network")
-    network = ng.Network(
+    network = Network(
         [
             ng.Input((64,), name="pixel"),
             ng.Dense(24, activation="relu", name="hidden"),
@@ -77,7 +78,7 @@ def make_model(seed: int) -> Model:
         name="digits",
     )
     print(indented(str(network.summary(show=False))))
-    return network.compile("adam(0.01)", LOSS, ["accuracy"], seed=seed)
+    return Model(network, "adam(0.01)", LOSS, ["accuracy"], seed=seed)
 
 
 class SomeEpochs(Callback):
