@@ -167,7 +167,7 @@ class Parameter:
                 f"parameter {self.name!r}: its initializer gave shape {array.shape}, "
                 f"expected {self.shape}"
             )
-        self._bind(np.ascontiguousarray(array), np.zeros_like(array))
+        self._bind(np.ascontiguousarray(array), np.zeros(self.shape))
 
     def _bind(self, value: Array, gradient: Array) -> None:
         """Make two contiguous arrays the home, whatever they hold."""
