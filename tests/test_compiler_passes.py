@@ -6,6 +6,7 @@ from collections.abc import Callable
 from textwrap import dedent, indent
 from typing import Any
 
+import numpy as np
 import pytest
 
 import neurograph as ng
@@ -18,6 +19,7 @@ from neurograph.compiler.passes import (
     run_passes,
 )
 from neurograph.compiler.passes.bias import fold_bias
+from neurograph.compiler.passes.copies import drop_copies
 from neurograph.compiler.passes.dead import drop_dead
 from neurograph.compiler.passes.fuse import fuse_loss
 from neurograph.compiler.passes.hoist import hoist_products
@@ -312,6 +314,13 @@ def test_merge_leaves_outputs_that_are_parts_of_something_else() -> None:
     )
 
 
+def test_merge_leaves_outputs_that_are_read_in_another_shape() -> None:
+    arrays = f"{dedent(GATES).rstrip()}\nview b_image float32[B, 3, 1] = b reshaped"
+    assert untouched(
+        merge_products, program(arrays, "a = product(x, left)\nb = product(x, middle)")
+    )
+
+
 def test_merge_does_not_mix_loops_with_what_is_outside() -> None:
     before = program(
         """
@@ -410,6 +419,106 @@ def test_fold_bias_leaves_the_kernel_to_others_too() -> None:
     assert forward_of(found) == (
         "y = product(x_and_1, w_and_bias)\nz = product(x2, w)\nz += bias(b)"
     )
+
+
+def test_the_gradient_of_a_folded_bias_is_added_to_that_of_its_other_uses() -> None:
+    """The second use is folded, so in the backward pass its gradient comes first."""
+    rng = np.random.default_rng(3)
+    x = ng.Input((2, 2))
+    flat, other = ng.Flatten()(x), ng.Input((4,))
+    shared = ng.Dense(3, activation="tanh")
+    outputs = ng.Add()([shared(flat), shared(other), ng.Dense(3)(flat)])
+    net = ng.Network(inputs=[x, other], outputs=outputs, seed=1)
+    xs, y = [rng.normal(size=(5, 2, 2)), rng.normal(size=(5, 4))], rng.normal(size=(5, 3))
+    gradients = []
+    for passes in (None, ()):
+        model = net.compile(loss="mse", dtype="float64", passes=passes)
+        model.gradients(xs, y)
+        gradients.append(net.parameters["dense/bias"].gradient.copy())
+    assert "product(input_1_and_1" in str(net.compile(loss="mse").program)
+    np.testing.assert_allclose(*gradients, rtol=1e-12)
+
+
+def test_fold_bias_leaves_a_bias_that_is_declared_before_its_kernel() -> None:
+    lines = dedent(BIAS).strip().splitlines()
+    before = program("\n".join([lines[3], *lines[:3], *lines[4:]]), FOLD)
+    assert untouched(fold_bias, before)
+
+
+# drop copies ----------------------------------------------------------------------------------
+
+COPIES = """
+    input x float32[B, 2, 3]
+    value h float32[B, 2, 3]
+    value flat float32[B, 6]
+    value net float32[B, 2, 3]
+    value joint float32[B, 12]
+    view left float32[B, 6] = joint[0:, 0:6]
+    view h_flat float32[B, 6] = h reshaped
+    view net_flat float32[B, 6] = net reshaped
+    value y float32[B, 2, 3]
+    value z float32[B, 2, 3]
+    value s_all float32[T+1, B, 2]
+    view s float32[T, B, 2] = s_all[1:]
+    value v float32[T, B, 2]
+    value r float32[T, B, 2]
+    value once float32[B, 2]
+"""
+H = "h = activate[function=tanh](x)\n"
+
+
+def copied(forward: str, last: str = "outputs: y") -> Program:
+    return program(COPIES, forward, ends=last)
+
+
+def test_drop_copies_reads_the_source_itself() -> None:
+    found = drop_copies(copied(f"{H}net_flat = copy(h_flat)\ny = activate[function=relu](net)"))
+    assert forward_of(found) == f"{H}y = activate[function=relu](h)"
+    assert "view net_flat float32[B, 6] = h reshaped" in arrays_of(found)
+
+
+def test_drop_copies_flattens_by_a_view() -> None:
+    found = drop_copies(copied(f"{H}flat = copy(h_flat)\nleft = activate[function=relu](flat)"))
+    assert forward_of(found) == f"{H}left = activate[function=relu](flat)"
+    assert "view flat float32[B, 6] = h reshaped" in arrays_of(found)
+
+
+def test_drop_copies_goes_through_a_chain() -> None:
+    found = drop_copies(copied(f"{H}net = copy(h)\nz = copy(net)\ny = activate[function=relu](z)"))
+    assert forward_of(found) == f"{H}y = activate[function=relu](h)"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(copied(f"{H}net = copy[factor=2](h)"), id="a multiple"),
+        pytest.param(copied(f"{H}net = copy(h)\nnet += copy(x)"), id="a sum"),
+        pytest.param(copied(f"{H}net = copy(h)\nh += copy(x)"), id="a source that changes later"),
+        pytest.param(copied(f"{H}y = copy(h)"), id="an output"),
+        pytest.param(copied(f"{H}left = copy(h_flat)"), id="a part"),
+        pytest.param(copied("joint = fill[value=1]()\nflat = copy(left)"), id="from a part"),
+        pytest.param(copied("z = copy(y)\nh = copy(z)", "outputs: h, z"), id="a later source"),
+        pytest.param(copied("v = copy(once)"), id="repeated over time"),
+        pytest.param(
+            copied("s_all = fill[value=0]()\nloop forward:\n    v[t] = copy(s[t-1])"), id="delayed"
+        ),
+    ],
+)
+def test_drop_copies_leaves(before: Program) -> None:
+    assert untouched(drop_copies, before)
+
+
+def test_drop_copies_works_in_loops() -> None:
+    before = copied(
+        """
+        s_all = fill[value=0]()
+        loop forward:
+            v[t] = activate[function=tanh](s[t-1])
+            r[t] = copy(v[t])
+            s[t] = activate[function=relu](r[t])
+        """
+    )
+    assert "s[t] = activate[function=relu](v[t])" in forward_of(drop_copies(before))
 
 
 # fuse the loss --------------------------------------------------------------------------------

@@ -16,11 +16,16 @@ def fold_bias(program: Program) -> Program:
     It happens for small layers, whose kernel and bias lie one after the other in memory, and whose
     operand is an array of its own that nobody but products reads in another shape.
     """
-    for statement in program.forward:
-        if isinstance(statement, Statement) and statement.op == "product":
-            folded = _fold(program, statement)
-            if folded is not None:
-                return fold_bias(folded)
+    place = 0
+    while place < len(program.forward):
+        step = program.forward[place]
+        folded = None
+        if isinstance(step, Statement) and step.op == "product":
+            folded = _fold(program, step)
+        if folded is None:
+            place += 1
+        else:
+            program = folded
     return program
 
 
@@ -45,13 +50,19 @@ def _fold(program: Program, product: Statement) -> Program | None:
     if k > SMALL or n > SMALL:
         return None
     arrays = dict(program.arrays)
-    wide, joint = f"{x.name}_and_1", f"{w.name}_and_bias"
+    wide, joint, row = f"{x.name}_and_1", f"{w.name}_and_bias", f"{b.name}_row"
+    order = list(arrays)
+    if {wide, joint, row} & arrays.keys() or order.index(b.name) < order.index(w.name):
+        return None
     arrays = _insert(
         arrays, x.name, replace(x, name=wide, dims=(x.dims[0], k + 1), ones_column=True)
     )
     arrays[x.name] = replace(x, view=View(wide, ((0, None), (0, k))), role="value")
     arrays = _insert(arrays, w.name, replace(w, name=joint, dims=(k + 1, n)))
     arrays[w.name] = replace(w, view=View(joint, ((0, k), (0, None))), role="value", offset=-1)
+    arrays = _insert(arrays, b.name, replace(b, name=row, dims=(1, n), role="value", offset=-1))
+    arrays[row] = replace(arrays[row], view=View(joint, ((k, k + 1), (0, None))))
+    arrays[b.name] = replace(b, view=View(row), role="value", offset=-1)
     new = replace(product, inputs=(Ref(wide), Ref(joint)))
     forward = [new if s is product else s for s in program.forward if s is not bias]
     return replace(program, arrays=arrays, forward=tuple(forward))

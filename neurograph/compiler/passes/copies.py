@@ -36,11 +36,11 @@ def drop_copies(program: Program) -> Program:
 
 def _without(program: Program, copy: Statement) -> Program | None:
     (x,) = copy.inputs
-    source = program.arrays[x.name]
+    source = _unshaped(program, x.name)
     target = program.arrays[program.base(copy.out.name)]
     if target.role != "value" or target.name in program.outputs or target.ones_column:
         return None
-    if not _is_reshaped(program, program.arrays[copy.out.name]) or x.offset != copy.out.offset:
+    if _unshaped(program, copy.out.name) is not target or x.offset != copy.out.offset:
         return None
     if x.offset or not _is_like(program, source, target) or not _is_one_piece(program, source):
         return None
@@ -56,13 +56,12 @@ def _without(program: Program, copy: Statement) -> Program | None:
     return replace(program, arrays=arrays, forward=_rest(program, copy))
 
 
-def _is_reshaped(program: Program, array: Array) -> bool:
-    """Whether an array is all of its base, at most in another shape."""
-    while array.view is not None:
-        if array.view.index is not None:
-            return False
+def _unshaped(program: Program, name: str) -> Array:
+    """Return the array of which another is only a reshaped view."""
+    array = program.arrays[name]
+    while array.view is not None and array.view.index is None:
         array = program.arrays[array.view.base]
-    return True
+    return array
 
 
 def _is_one_piece(program: Program, array: Array) -> bool:

@@ -76,6 +76,8 @@ def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
     if joint is None:
         if any(out.view is not None or out.dims[:-1] != outs[0].dims[:-1] for out in outs):
             return None
+        if any(_is_read_reshaped(program, out) for out in outs):
+            return None
         if len({out.name for out in outs}) < len(outs) or outs[0].role != "value":
             return None
         joint = "_".join([outs[0].name, "merged"])
@@ -123,6 +125,14 @@ def _place(program: Program, group: Sequence[Statement]) -> Statement | None:
     if any(program.base(ref.name) in outs for s in between for ref in s.inputs):
         return None
     return order[places[-1]]
+
+
+def _is_read_reshaped(program: Program, out: Array) -> bool:
+    """Whether somebody sees an output in another shape, which a part of columns cannot have."""
+    return any(
+        array.view is not None and array.view.index is None and program.base(name) == out.name
+        for name, array in program.arrays.items()
+    )
 
 
 def _joint_view(program: Program, outs: Sequence[Array]) -> str | None:
