@@ -153,7 +153,10 @@ class Lowering:
         if layer.initial is None:
             self.builder.emit("fill", place, accumulate=False, value=0)
         elif isinstance(layer.initial, Layer):
-            self.builder.emit("copy", place, self.outputs[id(layer.initial)])
+            for step in range(cast(int, self.builder.arrays[place].dims[0])):
+                one = self.builder.part(place, ((step, step + 1),))
+                one = self.builder.reshape(one, ("B", *layer.shape))
+                self.builder.emit("copy", one, self.outputs[id(layer.initial)])
         else:
             table = self.table(f"{layer.name}_state", np.asarray(layer.initial), layer.shape)
             self.builder.emit("copy", place, table)
