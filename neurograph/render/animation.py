@@ -207,10 +207,9 @@ class _Film:
     def _animate_label(self, root: ElementTree.Element, timing: dict[str, str]) -> None:
         """Show the label of each time while it lasts."""
         parents = {child: parent for parent in root.iter() for child in parent}
-        texts = [text for text in root.iter(f"{{{SVG}}}text") if text.text == self.labels[0]]
-        below = [
-            text for text in texts if parents[text].get("class", "").startswith("node caption")
-        ]
+        captions = [g for g in root.iter(f"{{{SVG}}}g") if g.get("class") == "node caption"]
+        texts = [text for group in captions for text in group.iter(f"{{{SVG}}}text")]
+        below = [text for text in texts if text.text == self.labels[0]]
         for first in below[:1]:
             for number, label in enumerate(self.labels):
                 text = (

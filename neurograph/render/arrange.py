@@ -49,7 +49,13 @@ class Stack:
     def height(self, pitch: float) -> float:
         """Return the height it takes."""
         rows = len(self.indices) + bool(self.hidden)
-        return pitch * rows + (TITLE if self.titled else ROOM)
+        return pitch * rows + self.head
+
+    @property
+    def head(self) -> float:
+        """The room above the first node: for the heading, and for a loop on the node."""
+        looped = any(bundle.source is self.layer for bundle in self.layer.incoming)
+        return TITLE + 20.0 * looped if self.titled else ROOM
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,7 @@ def _fill(
     for stack in column:
         if stack.titled:
             scene.headers.append(Header(x, y - 13.0, stack.layer))
-        y -= TITLE if stack.titled else ROOM
+        y -= stack.head
         for place, index in enumerate(stack.indices):
             if stack.hidden and place == stack.cut:
                 scene.gaps.append(Gap(x, y - sizes.pitch / 2, stack.hidden))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from neurograph.errors import unknown
 from neurograph.graph.layer import Layer
+from neurograph.graph.temporal import FoldConnections
 from neurograph.render.style import KIND_FILLS, count
 
 if TYPE_CHECKING:
@@ -83,8 +85,11 @@ class Box:
     @property
     def manner(self) -> str:
         """Its type with what matters most: the window, the activation, the rate."""
-        words = [self.type]
         config = self.layer.config
+        if self.layer.root is not None and "recipe" not in config:
+            steps = [self.layer.aggregation, self.layer.activation_name]
+            return ", ".join(step for step in steps if step != "identity")
+        words = [self.type]
         for option in ("kernel_size", "pool_size"):
             if option in config:
                 words[0] += " " + _sizes(config[option])
@@ -121,31 +126,65 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     UnknownNameError
         If a name to expand is no layer of the network.
     """
+    composite = [layer.name for layer in network.layers if layer.parts]
     names = {layer.name for layer in network.layers if layer.root is None}
     opened = set(expand)
     for name in opened - {"all"}:
-        if name not in names:
-            raise unknown(f"layer of network {network.name!r}", name, sorted(names))
+        if name not in names and name not in composite:
+            raise unknown(f"layer of network {network.name!r}", name, [*sorted(names), *composite])
     boxes: list[Box] = []
     place: dict[int, int] = {}
     for layer in sorted(network.layers, key=lambda each: (whole(each).serial, each.serial)):
-        top = whole(layer)
-        apart = bool(top.parts) and not opened.isdisjoint({top.name, "all"})
-        if layer.role in HIDDEN_ROLES:
-            if id(top) in place and not apart:
-                boxes[place[id(top)]].layers.append(layer)
+        owner, cluster = _owner(layer, opened)
+        if layer.role in HIDDEN_ROLES and owner is layer:
             continue
-        if layer is not top and not apart:
-            place.setdefault(id(top), len(boxes))
-            if place[id(top)] == len(boxes):
-                boxes.append(Box(top, [top]))
-            boxes[place[id(top)]].layers.append(layer)
-            place[id(layer)] = place[id(top)]
-        elif id(layer) not in place:
-            place[id(layer)] = len(boxes)
-            boxes.append(Box(layer, [layer], top.name if apart else ""))
+        if id(owner) not in place:
+            place[id(owner)] = len(boxes)
+            boxes.append(Box(owner, [owner], cluster))
+        if layer is not owner:
+            boxes[place[id(owner)]].layers.append(layer)
+            place[id(layer)] = place[id(owner)]
     _join(network, boxes, place)
-    return boxes
+    return _in_order(boxes)
+
+
+def _owner(layer: Layer, opened: set[str]) -> tuple[Layer, str]:
+    """Return the layer whose box a layer is in, and the name of the frame around that box."""
+    line = [layer]
+    while line[-1].root is not None:
+        line.append(line[-1].root)
+    cluster = ""
+    for ancestor in reversed(line):
+        apart = bool(ancestor.parts) and not opened.isdisjoint({ancestor.name, "all"})
+        if not apart or ancestor is layer:
+            return ancestor, cluster or (ancestor.name if apart else "")
+        cluster = cluster or ancestor.name
+    return layer, cluster
+
+
+def _in_order(boxes: list[Box]) -> list[Box]:
+    """Return the boxes so that each comes after those that feed it, as far as that can be."""
+    waiting = [len(box.sources) for box in boxes]
+    readers: list[list[int]] = [[] for _ in boxes]
+    for k, box in enumerate(boxes):
+        for source in box.sources:
+            readers[source].append(k)
+    ready = [k for k, number in enumerate(waiting) if not number]
+    order: list[int] = []
+    while len(order) < len(boxes):
+        if not ready:  # boxes that feed each other, as hand-made nodes and a layer may
+            ready.append(min(set(range(len(boxes))) - set(order)))
+        k = heapq.heappop(ready)
+        order.append(k)
+        for reader in readers[k]:
+            waiting[reader] -= 1
+            if waiting[reader] == 0 and reader not in order:
+                heapq.heappush(ready, reader)
+    number = {k: place for place, k in enumerate(order)}
+    for box in boxes:
+        box.sources = [number[source] for source in box.sources]
+        box.late = [(number[source], delay) for source, delay in box.late]
+    return [boxes[k] for k in order]
 
 
 def with_followers(boxes: list[Box]) -> list[Box]:
@@ -176,6 +215,13 @@ def with_followers(boxes: list[Box]) -> list[Box]:
 def _nick(box: Box) -> str:
     short = {"BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm"}
     return box.layer.activation_name if box.type == "Activation" else short.get(box.type, box.type)
+
+
+def is_packed(layer: Layer) -> bool:
+    """Whether a layer only holds the steps of a sequence that is made of it: an input (5, 3)."""
+    return bool(layer.outgoing) and all(
+        isinstance(bundle, FoldConnections) for bundle in layer.outgoing
+    )
 
 
 def whole(layer: Layer) -> Layer:

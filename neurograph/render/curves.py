@@ -74,9 +74,15 @@ def bend(start: Spot, end: Spot, bulge: float, arrow: float) -> Curve:
     dx, dy = end.x - start.x, end.y - start.y
     length = math.hypot(dx, dy) or 1.0
     side = (-dy / length * bulge * 4 / 3, dx / length * bulge * 4 / 3)
-    first = (start.x + 0.3 * dx + side[0], start.y + 0.3 * dy + side[1])
-    second = (start.x + 0.7 * dx + side[0], start.y + 0.7 * dy + side[1])
-    leave, tip = start.rim(first), end.rim(second)
+    leave = start.rim((start.x + 0.3 * dx + side[0], start.y + 0.3 * dy + side[1]))
+    tip = end.rim((start.x + 0.7 * dx + side[0], start.y + 0.7 * dy + side[1]))
+    first, second = (
+        (
+            leave[0] + share * (tip[0] - leave[0]) + side[0],
+            leave[1] + share * (tip[1] - leave[1]) + side[1],
+        )
+        for share in (0.3, 0.7)
+    )
     return Curve((leave, first, second, _before(tip, second, arrow)), tip)
 
 

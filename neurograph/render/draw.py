@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
 SMALL = 150
+MOST_LAYERS = 8
 
 
 def render(
@@ -39,8 +40,10 @@ def fitting_view(network: Network) -> str:
     >>> fitting_view(Network([3, 4, 2])), fitting_view(Network([784, 30, 10]))
     ('nodes', 'layers')
     """
-    nodes = sum(layer.size for layer in network.layers if layer.role not in ("const", "noise"))
-    return "nodes" if nodes <= SMALL else "layers"
+    shown = [layer for layer in network.layers if layer.role not in ("const", "noise")]
+    composite = any(layer.root is not None for layer in shown)
+    small = sum(layer.size for layer in shown) <= SMALL and len(shown) <= MOST_LAYERS
+    return "nodes" if small and not composite else "layers"
 
 
 def _picture(network: Network, view: str, options: Options) -> Picture:

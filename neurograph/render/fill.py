@@ -62,7 +62,7 @@ class Fill:
         if "bias" in self.options.show:
             bias = bias_of(disc)
             lines += [] if bias is None else [f"b {short(bias, 2)}"]
-        if self.options.numbers or disc.time is not None:
+        if self.options.numbers or self.unrolled:
             lines += [short(self.values[what][disc.serial]) for what in self.shown]
         return lines
 

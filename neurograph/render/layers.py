@@ -81,7 +81,8 @@ class _Plan:
 
     def name(self, box: Box) -> str:
         """Return a box's heading."""
-        return clip(box.layer.name or box.layer.kind, NAME_WIDTH, 10.0)
+        name = box.layer.name or box.layer.kind
+        return clip(name.removeprefix(f"{box.cluster}/"), NAME_WIDTH, 10.0)
 
     def heading(self, k: int) -> str:
         """Return the heading of a box, with how many times it stands for if it is a whole run."""

@@ -220,13 +220,13 @@ def _grid(
         if place < len(tiles):
             image = axes.imshow(tiles[place], interpolation="nearest", **scale)
         else:
-            axes.set_axis_off()
+            axes.remove()
         if table and place < columns:
             axes.set_title(f"filter {place}", fontsize=7)
         if table and place % columns == 0:
             axes.set_ylabel(f"channel {place // columns}", fontsize=7)
     if hues is not None:
-        figure.colorbar(image, ax=list(grid.reshape(-1)), shrink=0.8)
+        figure.colorbar(image, ax=list(grid.reshape(-1)[: len(tiles)]), shrink=0.8)
     hidden = f"; {len(tiles)} of {total} shown" if len(tiles) < total else ""
     figure.suptitle(title + hidden, fontsize=10)
     return write_figure(figure, path)

@@ -52,7 +52,8 @@ class Painter:
     ) -> None:
         self.picture, self.scene, self.options, self.outputs = picture, scene, options, outputs
         self.arrows = len(scene.wires) <= FEW_WIRES
-        self.largest = max((abs(wire.strength) for wire in scene.wires), default=0.0)
+        strengths = [abs(wire.strength) for wire in scene.wires if wire.parameter is not None]
+        self.largest = max(strengths, default=0.0)
         self.hues = GRADIENT_HUES if options.strength == "gradient" else WEIGHT_HUES
         self.looped = {wire.up.serial for wire in scene.wires if wire.up is wire.down}
         self.groups = shared_groups(scene.wires)
@@ -215,7 +216,9 @@ class Painter:
         group = self.groups.get((id(wire.parameter), wire.address))
         if "sharing" in self.options.show:
             colour = GROUPS[group % len(GROUPS)] if group is not None else NEUTRAL
-        style = "solid" if wire.trainable else "dashed" if wire.parameter else "dotted"
+        style = "solid" if wire.trainable else "dashed"
+        if wire.parameter is None:
+            share, colour, style = 0.15, FAINT, "dotted"
         head = self.has_head(wire)
         self.picture.edge(
             f"n{wire.up.serial}",

@@ -13,6 +13,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.node import ConstNode
 from neurograph.graph.temporal import FoldConnections, StepConnections, UnfoldConnections
 from neurograph.render.arrange import Sizes, fit
+from neurograph.render.boxes import is_packed
 from neurograph.render.columns import unit_columns
 from neurograph.render.curves import Spot
 from neurograph.render.fill import lead_of
@@ -93,9 +94,10 @@ def _levels(network: Network) -> list[list[Place]]:
             if unit >= len(library):
                 if not isinstance(nodes[unit - len(library)], ConstNode):
                     level.append((group, unit - len(library)))
-            elif library[unit].role not in ("const", "noise"):
+            elif library[unit].role not in ("const", "noise") and not is_packed(library[unit]):
                 level += [(library[unit], k) for k in range(min(library[unit].size, FEW_NODES + 1))]
-        found.append(level)
+        if level:
+            found.append(level)
     return found
 
 

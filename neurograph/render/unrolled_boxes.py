@@ -8,10 +8,10 @@ import numpy as np
 
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.temporal import StepConnections, UnfoldConnections
-from neurograph.render.boxes import Box, boxes_of, whole
+from neurograph.render.boxes import Box, boxes_of, is_packed
 from neurograph.render.curves import Curve, Spot, bend, route
 from neurograph.render.fill import hues_of
-from neurograph.render.key import scale, title_of
+from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.style import FAINT, INK, clip, markup, signed_colour
@@ -32,41 +32,53 @@ def boxes_unrolled(network: Network, options: Options, steps: int, run: int) -> 
     from neurograph.render.unrolled import notes_on_time
 
     picture = Picture(network.name)
-    sheet = _Sheet(network, boxes_of(network, options.expand), options, steps, picture)
+    pairs = [layer.name for layer in network.layers if _joins_ways(layer)]
+    boxes = boxes_of(network, [*options.expand, *pairs])
+    sheet = _Sheet(boxes, options, steps, picture, cut=run > steps)
     sheet.paint()
     lines = [(title_of(network, options), 10, INK)]
     lines += [(note, 9, FAINT) for note in notes_on_time(network, steps, run)]
+    if sheet.has_values:
+        what = options.values[0]
+        lines.append(
+            (
+                f"cells: {what}, blue positive, orange negative, each layer on its own scale",
+                8,
+                FAINT,
+            )
+        )
     y = -HALF_HEIGHT - 54.0
     x = (sheet.right + sheet.left) / 2
-    labels = [
-        f'<<font point-size="{size}" color="{colour}">{markup(text)}</font>>'
-        for text, size, colour in lines
-    ]
-    if options.values and sheet.largest:
-        key = scale(options.values[0], sheet.largest, hues_of(options.values[0]))
-        labels.append(f'<<table border="0" cellspacing="0" cellpadding="1"><tr>{key}</tr></table>>')
-    for number, label in enumerate(labels):
+    for number, (text, size, colour) in enumerate(lines):
+        label = f'<<font point-size="{size}" color="{colour}">{markup(text)}</font>>'
         sheet.text(f"caption{number}", x, y - 15.0 * number, label)
     return picture
+
+
+def _joins_ways(layer: Layer) -> bool:
+    """Whether it joins recurrent layers that go both ways, which are then drawn one by one."""
+    return any(
+        part.parts and "recipe" in part.config and part is not layer
+        for part in layer.parts.values()
+    )
 
 
 class _Sheet:
     """Boxes by step (left to right) and depth (upwards)."""
 
     def __init__(
-        self, network: Network, boxes: list[Box], options: Options, steps: int, picture: Picture
+        self, boxes: list[Box], options: Options, steps: int, picture: Picture, cut: bool
     ) -> None:
-        self.network, self.boxes, self.options = network, boxes, options
+        self.boxes, self.options, self.cut = boxes, options, cut
         self.steps, self.picture = steps, picture
-        self.shown = [_showing(box) for box in boxes]
-        self.timed = [any(layer.sequence for layer in box.layers) for box in boxes]
+        self.packed = [is_packed(box.layer) for box in boxes]
+        self.timed = [
+            packed or any(layer.sequence for layer in box.layers)
+            for box, packed in zip(boxes, self.packed, strict=True)
+        ]
         self.after = self._after()
-        chosen = options.values[0] if options.values else None
-        self.largest = 0.0
-        if chosen is not None:
-            stores = [getattr(layer, f"_{chosen}") for layer in self.shown if layer is not None]
-            sizes = [float(np.abs(np.asarray(s)).max()) for s in stores if s is not ZEROS]
-            self.largest = max(sizes, default=0.0)
+        self.stores = [self._store(box) for box in boxes]
+        self.has_values = any(store is not None for store in self.stores)
         self.spots = {
             (k, time): Spot(time * STRIDE, k * ROW, HALF_WIDTH, HALF_HEIGHT, square=True)
             for k in range(len(boxes))
@@ -104,6 +116,9 @@ class _Sheet:
         for time in range(self.steps):
             label = f'<<font point-size="9" color="{FAINT}">t = {time}</font>>'
             self.text(f"t{time}", time * STRIDE, -HALF_HEIGHT - 20.0, label)
+        if self.cut:
+            label = f'<<font point-size="14" color="{FAINT}">…</font>>'
+            self.text("more", (self.steps - 0.5) * STRIDE, -HALF_HEIGHT - 18.0, label)
 
     def pairs(self, source: int, target: int) -> list[tuple[int, int]]:
         """Return the steps of two boxes that are joined without delay."""
@@ -126,17 +141,19 @@ class _Sheet:
     def box(self, k: int, time: int, spot: Spot) -> None:
         """Draw a layer at one step."""
         box = self.boxes[k]
-        name = clip(box.layer.name or box.layer.kind, 2 * HALF_WIDTH - 12.0, 10.0)
+        full = box.layer.name or box.layer.kind
+        name = clip(full.removeprefix(f"{box.cluster}/"), 2 * HALF_WIDTH - 12.0, 10.0)
         rows = f'<tr><td><b><font point-size="10">{markup(name)}</font></b></td></tr>'
         values = self.values(k, time)
         if values is None:
             text = markup(clip(f"{box.manner} {box.shape}", 2 * HALF_WIDTH - 8.0, 8.0))
             rows += f'<tr><td><font point-size="8" color="{FAINT}">{text}</font></td></tr>'
         else:
-            what = self.options.values[0]
+            hues = hues_of(self.options.values[0])
+            largest = float(np.abs(self.stores[k]).max(initial=0.0))
             cells = "".join(
                 f'<td border="1" width="{CELL}" height="{CELL}" fixedsize="true" '
-                f'bgcolor="{signed_colour(float(value), self.largest, hues_of(what))}"></td>'
+                f'bgcolor="{signed_colour(float(value), largest, hues)}"></td>'
                 for value in values[:CELLS]
             )
             more = '<td><font point-size="8">…</font></td>' if len(values) > CELLS else ""
@@ -160,18 +177,25 @@ class _Sheet:
             **{"class": "layer"},
         )
 
-    def values(self, k: int, time: int) -> Any:
-        """Return the values to show in a box, or None."""
-        layer = self.shown[k]
-        if layer is None or not self.options.values:
+    def _store(self, box: Box) -> Any:
+        """Return what the last run left in a box, nodes first, then time if it has one."""
+        if not self.options.values:
             return None
+        layer = _showing(box)
         store: Any = getattr(layer, f"_{self.options.values[0]}")
         if store is ZEROS:
             return None
         array = np.asarray(store)
         if array.ndim > 1 + layer.sequence:
             array = array[:, self.options.sample]
-        return array[:, time] if layer.sequence and array.ndim > 1 else array
+        if is_packed(layer):
+            return np.moveaxis(array.reshape(layer.shape[0], -1), 0, -1)
+        return array
+
+    def values(self, k: int, time: int) -> Any:
+        """Return the values to show in a box, or None."""
+        store = self.stores[k]
+        return store[:, time] if store is not None and store.ndim > 1 else store
 
     def arrow(self, up: tuple[int, int], down: tuple[int, int], colour: str) -> None:
         """Draw the way of values from one box to another."""
@@ -191,6 +215,7 @@ class _Sheet:
             f"b{down[0]}.{down[1]}",
             pos=curve.text(True),
             color=colour,
+            style="dashed" if self.cut and down[1] == self.steps else "solid",
             arrowsize=f"{ARROW / 10:g}",
             **{"class": "way" if up[1] == down[1] else "late way"},
         )
@@ -209,10 +234,8 @@ class _Sheet:
         )
 
 
-def _showing(box: Box) -> Layer | None:
+def _showing(box: Box) -> Layer:
     """Return the layer whose values a box shows: its own, or of its parts the one like it."""
-    top = whole(box.layer)
-    if box.layer.members is not None:
-        return box.layer
-    timed = [layer for layer in box.layers if layer.sequence and layer.shape == top.shape]
-    return box.layer if box.layer.sequence or not timed else timed[-1]
+    layer = box.layer
+    timed = [each for each in box.layers if each.sequence and each.shape == layer.shape]
+    return layer if layer.sequence or is_packed(layer) or not timed else timed[-1]
