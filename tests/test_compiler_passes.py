@@ -424,12 +424,12 @@ def test_fold_bias_leaves_the_kernel_to_others_too() -> None:
 def test_the_gradient_of_a_folded_bias_is_added_to_that_of_its_other_uses() -> None:
     """The second use is folded, so in the backward pass its gradient comes first."""
     rng = np.random.default_rng(3)
-    x = ng.Input((2, 2))
-    flat, other = ng.Flatten()(x), ng.Input((4,))
+    x, other = ng.Input((4,)), ng.Input((4,))
+    image = ng.Reshape((2, 2))(x)  # seen in another shape, x cannot get a column of ones
     shared = ng.Dense(3, activation="tanh")
-    outputs = ng.Add()([shared(flat), shared(other), ng.Dense(3)(flat)])
+    outputs = ng.Add()([shared(x), shared(other), ng.Dense(3)(ng.Flatten()(image))])
     net = ng.Network(inputs=[x, other], outputs=outputs, seed=1)
-    xs, y = [rng.normal(size=(5, 2, 2)), rng.normal(size=(5, 4))], rng.normal(size=(5, 3))
+    xs, y = [rng.normal(size=(5, 4)), rng.normal(size=(5, 4))], rng.normal(size=(5, 3))
     gradients = []
     for passes in (None, ()):
         model = net.compile(loss="mse", dtype="float64", passes=passes)
