@@ -35,7 +35,8 @@ from neurograph.kernels.points import (
 from neurograph.kernels.team import Blocks, block_size, carve, nbytes_of, share
 
 Array = npt.NDArray[Any]
-TILES = {4: 128, 6: 64}  # tiles of a block by n: enough for the products, few enough for the cache
+SPREAD = 1 << 20  # numbers of a block, spread over all points: few enough for the cache
+TILES = 64, 256  # tiles of a block: enough for the products, and for threads to stay apart
 SUMS = 1 << 17  # numbers of a gradient that are formed, then added, at a time
 
 
@@ -105,7 +106,9 @@ class _Tiling:
         height, width, _ = geometry.out_shape
         self.rows, self.columns = -(-height // tile), -(-width // tile)
         self.exact = height % tile == 0 and width % tile == 0
-        self.block = block_size(batch, self.rows, self.columns, TILES[self.points])
+        fits = SPREAD // (self.points**2 * sum(geometry.kernel_shape[2:]))
+        target = min(max(fits, TILES[0]), TILES[1])
+        self.block = block_size(batch, self.rows, self.columns, target)
 
     def inputs(self, images: int, rows: int) -> Spread:
         """Return the spread of the inputs of a block."""

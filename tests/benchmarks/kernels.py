@@ -6,10 +6,11 @@ gives milliseconds, ours with OpenBLAS's own choice of kernels and with AVX-512,
 better of its two layouts, the ratios, and how much of our processor time goes into matrix products.
 The row below a network's layers adds them up, each as often as it occurs::
 
-    python tests/benchmarks/kernels.py [NETWORK ...] [--threads 2] [--rounds 7] [--best] [--fast]
+    python tests/benchmarks/kernels.py [NETWORK ...] [--threads 2] [--rounds 3] [--fast]
 
-With --best the fastest runs are compared instead, for a machine that others use. With --fast the
-methods with larger rounding errors may be chosen.
+Runs beside which other processes used a core for more than a tenth of the time are not counted
+(where the system says so, and for half a minute at most). With --fast the methods with larger
+rounding errors may be chosen.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from neurograph.kernels.team import Team
 
 Layer = tuple[int, str, tuple[int, int, int], int, int, int]
 Step = Callable[[], object]
-SECONDS = 0.1  # that one layer runs in one round
+SECONDS = 0.06  # that one layer runs at a time
+PATIENCE = 30.0  # seconds
 
 # network: batch and layers; (how often, kind, (height, width, channels), kernel, filters, stride)
 NETWORKS: dict[str, tuple[int, list[Layer]]] = {
@@ -218,20 +220,37 @@ def serve(side: str, threads: int, exact: bool) -> None:
                 step, methods = ours(layer, batch, team, exact)
                 made[line] = [step], methods, products(ours(layer, batch, alone, exact)[0])
         steps, methods, share = made[line]
-        times = [times_of(step) for step in steps]
-        answer = [min(map(median, times)), min(map(min, times)), methods, share]
-        print(json.dumps(answer), flush=True)
+        print(json.dumps([min(map(time_of, steps)), methods, share]), flush=True)
 
 
-def times_of(step: Step) -> list[float]:
-    """Return the milliseconds of some runs."""
+def time_of(step: Step) -> float:
+    """Return the milliseconds of a step: the median of some runs that nothing else disturbed."""
     step()
-    times: list[float] = []
-    while sum(times) < 1000 * SECONDS or len(times) < 3:
-        start = time.perf_counter()
-        step()
-        times.append(1000 * (time.perf_counter() - start))
-    return times
+    calm: list[float] = []
+    disturbed: list[float] = []
+    begin = time.perf_counter()
+    while len(calm) < 3 and time.perf_counter() < begin + PATIENCE:
+        others, start, count = foreign_time(), time.perf_counter(), 0
+        while time.perf_counter() < start + SECONDS:
+            step()
+            count += 1
+        spent = time.perf_counter() - start
+        quiet = foreign_time() - others < 0.02 + 0.08 * spent
+        (calm if quiet else disturbed).append(1000 * spent / count)
+        if not quiet:
+            time.sleep(SECONDS)
+    return median(calm) if calm else min(disturbed)
+
+
+def foreign_time() -> float:
+    """Return the processor time that other processes have used, in seconds, or 0 if unknown."""
+    try:
+        with open("/proc/stat") as file:
+            ticks = [int(each) for each in file.readline().split()[1:]]
+    except OSError:
+        return 0.0
+    busy = sum(ticks[:3]) + sum(ticks[5:8])
+    return busy / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
 def products(step: Step) -> float:
@@ -264,8 +283,7 @@ def main() -> None:
     )
     parser.add_argument("networks", nargs="*", choices=[[], *NETWORKS], metavar="NETWORK")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--best", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -282,7 +300,7 @@ def main() -> None:
     }
     print(f"{'ms':40}{'ours':>8}{'AVX-512':>9}{'PyTorch':>9}{'ratios':>14}{'products':>10}")
     for network in options.networks or NETWORKS:
-        compare(network, contenders, options.rounds, options.best)
+        compare(network, contenders, options.rounds)
     for contender in contenders.values():
         contender.stdin.close()
         contender.wait()
@@ -301,7 +319,7 @@ def start(side: str, environment: dict[str, str], options: argparse.Namespace) -
     )
 
 
-def compare(network: str, contenders: dict[str, Any], rounds: int, best: bool) -> None:
+def compare(network: str, contenders: dict[str, Any], rounds: int) -> None:
     """Print the rows of a network."""
     batch, layers = NETWORKS[network]
     totals = dict.fromkeys(contenders, 0.0)
@@ -311,11 +329,11 @@ def compare(network: str, contenders: dict[str, Any], rounds: int, best: bool) -
             for name, contender in contenders.items():
                 contender.stdin.write(json.dumps([network, number]) + "\n")
                 contender.stdin.flush()
-                usual, fastest, methods, share = json.loads(contender.stdout.readline())
-                times[name].append(fastest if best else usual)
+                milliseconds, methods, share = json.loads(contender.stdout.readline())
+                times[name].append(milliseconds)
                 if name == "AVX-512":
                     remarks = methods, share
-        medians = {name: (min if best else median)(each) for name, each in times.items()}
+        medians = {name: median(each) for name, each in times.items()}
         for name, value in medians.items():
             totals[name] += layer[0] * value
         count, kind, shape, size, filters, stride = layer
