@@ -107,8 +107,8 @@ class Arrangement:
             if not isinstance(node, Node) or isinstance(node, (InputNode, ConstNode)):
                 return type(node).__name__
             if node.aggregation in ("sum", "mean"):
-                return (node.activation.name, node.aggregation)
-            return (node.activation.name, node.aggregation, tuple(into[index]))
+                return (node.activation, node.aggregation)
+            return (node.activation, node.aggregation, tuple(into[index]))
 
         return [key(index, node) for index, node in enumerate(self.network.handmade.nodes)]
 
@@ -157,21 +157,21 @@ class Arrangement:
         """Return for edges into a block the numbers of their lower ends in it."""
         return self.row[self.table.downs[chosen] - self._group_start] - block.start
 
-    def edges(self, chosen: Indices, start: int) -> dict[tuple[int, int], Edges]:
-        """Split edges by source and delay; ``start`` is the number of the first lower node."""
+    def edges(self, chosen: Indices, downs: Indices) -> dict[tuple[int, int], Edges]:
+        """Split edges by source and delay; ``downs`` are the numbers of their lower ends."""
         table = self.table
         parts: dict[tuple[int, int], Edges] = {}
         sources, delays = self._sources[chosen], table.delays[chosen]
         for source, delay in sorted(set(zip(sources.tolist(), delays.tolist(), strict=True))):
-            some = chosen[(sources == source) & (delays == delay)]
+            here = (sources == source) & (delays == delay)
+            some = chosen[here]
             ups = table.ups[some]
             if source < 0:
                 ups = self.row[ups - self._group_start]
             else:
                 ups = ups - self.library[source].offset
-            downs = table.downs[some]
-            downs = self.row[downs - self._group_start] + start if start < 0 else downs - start
-            parts[source, delay] = Edges(ups, downs, table.owners[some], table.addresses[some])
+            owners, addresses = table.owners[some], table.addresses[some]
+            parts[source, delay] = Edges(ups, downs[here], owners, addresses)
         return parts
 
     def incoming(self, chosen: Indices, downs: Indices) -> Incoming:

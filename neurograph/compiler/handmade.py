@@ -165,7 +165,8 @@ class Irregular:
         """Add what hand-made connections bring to the net input of a library layer."""
         chosen = self.arrangement.edges_into_layer(layer)
         if len(chosen):
-            parts = self.arrangement.edges(chosen, layer.offset)
+            downs = self.arrangement.table.downs[chosen] - layer.offset
+            parts = self.arrangement.edges(chosen, downs)
             self._add_rows(layer, net, parts, layer.name)
 
     def add_bundle(self, bundle: Bundle, net: Ref) -> None:
@@ -268,12 +269,12 @@ class Irregular:
             target = net
             if block.aggregation == "mean":
                 target = self._ref(self._rows_array(f"{name}_sum", len(block.nodes)), sequence)
-            for (source, delay), edges in self.arrangement.edges(chosen, -block.start).items():
+            downs = self.arrangement.downs_in(block, chosen)
+            for (source, delay), edges in self.arrangement.edges(chosen, downs).items():
                 if source < 0 and not sequence:
                     edges = self._convolve(block, target, edges, name)
                 self.add_edges(target, source, delay, edges, len(block.nodes), name)
             if block.aggregation == "mean":
-                downs = self.arrangement.downs_in(block, chosen)
                 counts = np.bincount(downs, minlength=len(block.nodes))
                 shares = self.lowering.table(f"{name}_shares", 1.0 / counts, (len(counts),))
                 self.builder.emit("scale", net, target, shares)
