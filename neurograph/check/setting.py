@@ -153,6 +153,8 @@ class Setting:
         list of ndarray
             (count, leading axes, shape) for each output.
         """
+        if self.mixes_samples:
+            return self._alone(changes, dtype, inject, inputs)
         x = inputs or [np.broadcast_to(each, (count, *each.shape)) for each in self.x]
         options = dict(self.options)
         if options["mask"] is not None:
@@ -162,6 +164,20 @@ class Setting:
             return forward(
                 self.network, self._inputs(x), **options, inject=inject, dtype=dtype, stepwise=True
             )
+
+    def _alone(
+        self,
+        changes: Mapping[Parameter, Mapping[int, Array]],
+        dtype: Any,
+        inject: Mapping[Any, Array] | None,
+        inputs: Sequence[Array] | None,
+    ) -> list[Array]:
+        """Run one changed network, all steps of time at once as ever."""
+        x = self._inputs([each[0] for each in inputs] if inputs else self.x)
+        more = {node: each[0] for node, each in (inject or {}).items()}
+        with changed(self.network, changes, 0):
+            outputs = forward(self.network, x, **self.options, inject=more, dtype=dtype)
+        return [each[None] for each in outputs]
 
 
 def parameters_of_functions(network: Network) -> set[int]:
@@ -174,9 +190,10 @@ def parameters_of_functions(network: Network) -> set[int]:
 def changed(
     network: Network, changes: Mapping[Parameter, Mapping[int, Array]], axes: int
 ) -> Iterator[None]:
-    """Let some weights have other values for a while, an array (count,) each.
+    """Let some weights have other values for a while, an array (count,) each, or (1,) numbers.
 
-    The parameters' own arrays are not touched, so they are as before afterwards, whatever happens.
+    The arrays get as many axes as ``axes`` says, 0 for numbers. The parameters' own arrays are not
+    touched, so they are as before afterwards, whatever happens.
     """
     in_functions = parameters_of_functions(network)
     kept = [(each, each._flat, each._value) for each in changes if each.value is not None]
@@ -191,7 +208,7 @@ def changed(
                 parameter._value = fresh
             flat: list[Any] = values.reshape(-1).tolist()
             for index, value in weights.items():
-                flat[index] = value.reshape(-1, *(1,) * (axes - 1))
+                flat[index] = value.reshape(-1, *(1,) * (axes - 1)) if axes else value.item()
             parameter._flat = flat
         yield
     finally:

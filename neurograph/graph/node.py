@@ -376,7 +376,8 @@ def aggregate(aggregation: str, signals: Sequence[Any]) -> tuple[Any, list[Any]]
     if aggregation == "mean":
         return sum(signals) / len(signals), [1.0 / len(signals)] * len(signals)
     if aggregation == "max":
-        larger: Any = np.maximum if any(np.ndim(each) for each in signals) else max
+        plain = all(isinstance(each, float) for each in signals)
+        larger: Any = max if plain else np.maximum
         net, free, partials = reduce(larger, signals), 1.0, []
         for signal in signals:
             partials.append(free * (signal == net))
