@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from neurograph.compiler.lower import Lowering
 
 SIMPLE_ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
-_LSTM = ("input", "forget", "candidate", "output")
-_GRU = ("update", "reset", "candidate")
+_LSTM_GATES = ("input", "forget", "candidate", "output")
+_GRU_GATES = ("update", "reset", "candidate")
 _PARTS = {
-    "lstm": {*_LSTM, "keep", "write", "cell", "squash"},
-    "gru": {*_GRU, "recurrence", "gated", "keep", "rest", "write"},
-    "gru_before": {*_GRU, "gated", "keep", "rest", "write"},
+    "lstm": {*_LSTM_GATES, "keep", "write", "cell", "squash"},
+    "gru": {*_GRU_GATES, "recurrence", "gated", "keep", "rest", "write"},
+    "gru_before": {*_GRU_GATES, "gated", "keep", "rest", "write"},
     "simple": set(),
 }
+Table = dict[str, tuple[str | None, str, list[Any]]]
 Link = tuple[str, int, float]  # source, delay, constant weight
 
 
@@ -55,7 +56,7 @@ def lower_cell(lowering: Lowering, layers: list[Layer]) -> bool:
     if joint is None:
         return False
     builder, hidden = lowering.builder, found.hidden
-    out = builder.array(hidden.name, (*lowering.lead(True), *hidden.shape))
+    out = builder.array(hidden.name, (*lowering.lead(hidden), *hidden.shape))
     lowering.outputs[id(hidden)] = out
     lowering.values[hidden.name, "output"] = out
     builder.emit(
@@ -92,7 +93,12 @@ def _recognise(layers: list[Layer]) -> Found | None:
 
 
 def _matched(kind: str, parts: dict[str, Layer]) -> Found | None:
-    gates = {"lstm": _LSTM, "gru": _GRU, "gru_before": _GRU, "simple": ("hidden",)}[kind]
+    gates = {
+        "lstm": _LSTM_GATES,
+        "gru": _GRU_GATES,
+        "gru_before": _GRU_GATES,
+        "simple": ("hidden",),
+    }[kind]
     dense = [b for b in parts[gates[0]].incoming if isinstance(b, DenseConnections)]
     outside = [b for b in dense if b.source not in parts.values()]
     inside = [b for b in dense if b.source in parts.values()]
@@ -142,61 +148,68 @@ def _link(found: Found, bundle: Bundle) -> Any:
     return (type(bundle).__name__, source, owner, 0, bundle.delay)
 
 
-def _expected(
-    found: Found, gates: tuple[str, ...], units: int
-) -> dict[str, tuple[str | None, str, list[Any]]]:
+def _expected(found: Found, gates: tuple[str, ...], units: int) -> Table:
     """Return activation, aggregation and incoming bundles of every part of a cell."""
-    d, has_bias = found.delay, found.bias
-    after = found.kind == "gru"
-
-    def gate(column: int, past: str = "hidden", late: int | None = None) -> list[Any]:
-        links: list[Any] = [
-            ("dense", "x", 0, column, 0),
-            ("dense", past, 1, column, d if late is None else late),
-        ]
-        links += [("bias", "const", 2, column, 0)] if has_bias else []
-        return links
-
-    def copies(*links: Link) -> list[Any]:
-        return [("copy", name, None, weight, late) for name, late, weight in links]
-
     if found.kind == "simple":
-        return {"hidden": (None, "sum", gate(0))}
+        return {"hidden": (None, "sum", _gate(found, 0))}
     if found.kind == "lstm":
-        table = {
-            name: ("tanh" if name == "candidate" else "sigmoid", "sum", gate(k * units))
-            for k, name in enumerate(gates)
-        }
-        return table | {
-            "keep": ("identity", "product", copies(("forget", 0, 1.0), ("cell", d, 1.0))),
-            "write": ("identity", "product", copies(("input", 0, 1.0), ("candidate", 0, 1.0))),
-            "cell": ("identity", "sum", copies(("keep", 0, 1.0), ("write", 0, 1.0))),
-            "squash": ("tanh", "sum", copies(("cell", 0, 1.0))),
-            "hidden": ("identity", "product", copies(("output", 0, 1.0), ("squash", 0, 1.0))),
-        }
-    second = [("bias", "const", 2, 3 * units + k * units, 0) for k in range(3)] if has_bias else []
-    extra = [second[k : k + 1] if after else [] for k in range(3)]
-    candidate = [("dense", "x", 0, 2 * units, 0)]
-    candidate += [("bias", "const", 2, 2 * units, 0)] if has_bias else []
+        return _lstm(found, gates, units)
+    return _gru(found, units)
+
+
+def _gate(found: Found, column: int) -> list[Any]:
+    """Return the bundles into a gate with its columns of both kernels."""
+    links: list[Any] = [
+        ("dense", "x", 0, column, 0),
+        ("dense", "hidden", 1, column, found.delay),
+    ]
+    return links + ([("bias", "const", 2, column, 0)] if found.bias else [])
+
+
+def _copies(*links: Link) -> list[Any]:
+    return [("copy", name, None, weight, late) for name, late, weight in links]
+
+
+def _lstm(found: Found, gates: tuple[str, ...], units: int) -> Table:
+    late = found.delay
+    table: Table = {
+        name: ("tanh" if name == "candidate" else "sigmoid", "sum", _gate(found, k * units))
+        for k, name in enumerate(gates)
+    }
+    return table | {
+        "keep": ("identity", "product", _copies(("forget", 0, 1.0), ("cell", late, 1.0))),
+        "write": ("identity", "product", _copies(("input", 0, 1.0), ("candidate", 0, 1.0))),
+        "cell": ("identity", "sum", _copies(("keep", 0, 1.0), ("write", 0, 1.0))),
+        "squash": ("tanh", "sum", _copies(("cell", 0, 1.0))),
+        "hidden": ("identity", "product", _copies(("output", 0, 1.0), ("squash", 0, 1.0))),
+    }
+
+
+def _gru(found: Found, units: int) -> Table:
+    late, after = found.delay, found.kind == "gru"
+    second = [("bias", "const", 2, (3 + k) * units, 0) for k in range(3)]
+    extra = [second[k : k + 1] if after and found.bias else [] for k in range(3)]
+    candidate: list[Any] = [("dense", "x", 0, 2 * units, 0)]
+    candidate += [("bias", "const", 2, 2 * units, 0)] if found.bias else []
     if after:
-        candidate += copies(("gated", 0, 1.0))
-        gated = copies(("reset", 0, 1.0), ("recurrence", 0, 1.0))
+        candidate += _copies(("gated", 0, 1.0))
+        gated = _copies(("reset", 0, 1.0), ("recurrence", 0, 1.0))
     else:
         candidate += [("dense", "gated", 1, 2 * units, 0)]
-        gated = copies(("reset", 0, 1.0), ("hidden", d, 1.0))
+        gated = _copies(("reset", 0, 1.0), ("hidden", late, 1.0))
     one = [("bias", "const", None, 0, 0)]
-    table = {
-        "update": ("sigmoid", "sum", gate(0) + extra[0]),
-        "reset": ("sigmoid", "sum", gate(units) + extra[1]),
+    table: Table = {
+        "update": ("sigmoid", "sum", _gate(found, 0) + extra[0]),
+        "reset": ("sigmoid", "sum", _gate(found, units) + extra[1]),
         "candidate": ("tanh", "sum", candidate),
         "gated": ("identity", "product", gated),
-        "keep": ("identity", "product", copies(("update", 0, 1.0), ("hidden", d, 1.0))),
-        "rest": ("identity", "sum", copies(("update", 0, -1.0)) + one),
-        "write": ("identity", "product", copies(("rest", 0, 1.0), ("candidate", 0, 1.0))),
-        "hidden": ("identity", "sum", copies(("keep", 0, 1.0), ("write", 0, 1.0))),
+        "keep": ("identity", "product", _copies(("update", 0, 1.0), ("hidden", late, 1.0))),
+        "rest": ("identity", "sum", _copies(("update", 0, -1.0)) + one),
+        "write": ("identity", "product", _copies(("rest", 0, 1.0), ("candidate", 0, 1.0))),
+        "hidden": ("identity", "sum", _copies(("keep", 0, 1.0), ("write", 0, 1.0))),
     }
     if after:
-        recurrence = [("dense", "hidden", 1, 2 * units, d)]
+        recurrence: list[Any] = [("dense", "hidden", 1, 2 * units, late)]
         table["recurrence"] = ("identity", "sum", recurrence + extra[2])
     return table
 
@@ -210,11 +223,11 @@ def _may_fuse(lowering: Lowering, found: Found, layers: list[Layer]) -> bool:
             return False
         if lowering.irregular.arrangement.delays_from(layer) or lowering.irregular.feeds(layer):
             return False
-        if layer.initial is not None and layer.kind not in ("cell",) and layer is not found.hidden:
+        if layer is found.hidden:
+            continue
+        if layer.initial is not None and layer.kind != "cell":
             return False
-        if layer is not found.hidden and any(
-            port.layer is layer for port in lowering.network.outputs
-        ):
+        if any(port.layer is layer for port in lowering.network.outputs):
             return False
     if found.kind == "simple" and found.hidden.activation.name not in SIMPLE_ACTIVATIONS:
         return False

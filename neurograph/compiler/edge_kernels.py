@@ -42,7 +42,7 @@ class EdgeKernels:
         ordered = edges.where(pattern.order)
         array = self.builder.arrays[x.name]
         through = len(self.builder.arrays[net.name].dims) == 3
-        if (through and len(array.dims) == 2) or array.dims[-1] == 1:
+        if through and len(array.dims) == 2:
             self._add_repeated(net, x, pattern, ordered, nodes, name)
             return
         self.note(f"{origin} -> {name}", pattern.kind, pattern.reason, edges)
@@ -51,7 +51,7 @@ class EdgeKernels:
     def _add_repeated(
         self, net: Ref, x: Ref, pattern: Pattern, ordered: Edges, nodes: int, name: str
     ) -> None:
-        """Add edges from a source without time (or batch) to rows that have it."""
+        """Add edges from a source without time to rows that have it."""
         array = self.builder.arrays[x.name]
         once = self.builder.array(f"{name}_once", (nodes, *array.dims[1:]), nodes_first=True)
         self._kernel(Ref(once), Ref(x.name), pattern, ordered, nodes, name)

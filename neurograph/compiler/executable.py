@@ -20,6 +20,8 @@ from neurograph.compiler.passes import checked_passes
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
+from neurograph.errors import ShapeError
+from neurograph.graph.clocks import clocks
 from neurograph.graph.network import Network
 from neurograph.graph.spatial import WindowConnections
 from neurograph.kernels.team import Team
@@ -98,6 +100,7 @@ class Executable:
         network.stages()
         self.arena = settle_in(network, self.dtype)
         self._version = network.version.number
+        self._clocks = clocks(network)
         self._built.clear()
         self._plans.clear()
         return True
@@ -141,7 +144,7 @@ class Executable:
 
     def _title(self, mode: Mode, sizes: Sizes) -> str:
         what = "training" if mode.training else "prediction"
-        steps = f", {sizes.steps} steps" if self.network.is_recurrent else ""
+        steps = f", {' and '.join(map(str, sizes.steps))} steps" if sizes.steps else ""
         return f"{self.network.name}: {what}, batch {sizes.batch}{steps}, {self.dtype}."
 
     def latest(self, mode: Mode) -> Plan | None:
@@ -149,12 +152,23 @@ class Executable:
         found = [plan for (known, _), plan in self._plans.items() if known == mode]
         return found[-1] if found else None
 
-    def steps_known(self) -> int:
-        """Return the number of steps that the network itself fixes; 3 to show one that is free."""
-        if not self.network.is_recurrent:
-            return 1
-        fixed = [layer.steps for layer in self.network.layers if layer.sequence and layer.steps]
-        return fixed[0] if fixed else 3
+    def steps_known(self) -> tuple[int, ...]:
+        """Return the steps that the network itself fixes, 3 for those that are free, by clock."""
+        return self._steps({})
+
+    def _steps(self, given: dict[int, int]) -> tuple[int, ...]:
+        """Return the number of steps of every clock, from the inputs or from its layers."""
+        found = []
+        for layers in self._clocks:
+            said = [given[id(layer)] for layer in layers if id(layer) in given]
+            said += [layer.steps for layer in layers if layer.steps]
+            if given and len(set(said)) > 1:
+                raise ShapeError(
+                    f"network {self.network.name!r}: {layers[0].name!r} and what is joined to it "
+                    f"go through time together, but are given {sorted(set(said))} steps"
+                )
+            found.append(said[0] if said else 3)
+        return tuple(found)
 
     def after_training(self, plan: Plan) -> None:
         """Let the moving statistics of normalisations take in the batch of a training step."""
@@ -172,12 +186,16 @@ class Executable:
         """Return the batch size and number of steps of some inputs."""
         return Sizes(len(inputs[0]), self.steps(inputs))
 
-    def steps(self, inputs: Sequence[Array]) -> int:
-        """Return the number of steps of time of some inputs; 1 for networks without time."""
-        for port, array in zip(self.network.inputs, inputs, strict=True):
-            if port.layer.sequence:
-                return int(array.shape[1])
-        return self.steps_known()
+    def steps(self, inputs: Sequence[Array]) -> tuple[int, ...]:
+        """Return the number of steps of every clock for some inputs."""
+        if not self.network.is_recurrent:
+            return ()
+        given = {
+            id(port.layer): int(array.shape[1])
+            for port, array in zip(self.network.inputs, inputs, strict=True)
+            if port.layer.sequence
+        }
+        return self._steps(given)
 
     def feed(self, mode: Mode, plan: Plan, inputs: Sequence[Array]) -> None:
         """Copy a batch into the arrays of a plan, and draw the noise of a training step."""

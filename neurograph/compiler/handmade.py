@@ -59,9 +59,10 @@ class Irregular:
             dims: tuple[int | str, ...] = (group.size, "B")
             self.rows = builder.array("nodes", dims, nodes_first=True)
         elif not before and not after:
-            self.rows = builder.array("nodes", ("T", group.size, "B"), nodes_first=True)
+            symbol = self.lowering.symbol[id(group)]
+            self.rows = builder.array("nodes", (symbol, group.size, "B"), nodes_first=True)
         else:
-            total = f"T+{before + after}"
+            total = f"{self.lowering.symbol[id(group)]}+{before + after}"
             base = builder.array("nodes_all", (total, group.size, "B"), nodes_first=True)
             self.rows = builder.part(base, ((before, -after if after else None),), "nodes")
             for count, name, place in (
@@ -88,7 +89,7 @@ class Irregular:
         self.builder.emit("copy", place, name)
 
     def _declare_inputs(self) -> None:
-        lead = self.lowering.lead(self.group.sequence)
+        lead = self.lowering.lead(self.group)
         for block in self.arrangement.blocks[0][0]:
             if block.kind == "input":
                 place = f"in:{block.start}:{block.stop}"
@@ -114,10 +115,10 @@ class Irregular:
         lead: list[tuple[int, int | None]] = [(0, None)] if self.group.sequence else []
         return self.builder.part(self.rows, (*lead, (start, stop)), name or "nodes_part")
 
-    def _rows_array(self, name: str, count: int, sequence: bool | None = None) -> str:
-        through_time = self.group.sequence if sequence is None else sequence
-        dims = ("T", count, "B") if through_time else (count, "B")
-        return self.builder.array(name, dims, nodes_first=True)
+    def _rows_array(self, name: str, count: int, layer: Layer | None = None) -> str:
+        """Declare rows with the time of a library layer, or of the hand-made nodes."""
+        *time, batch = self.lowering.lead(self.group if layer is None else layer)
+        return self.builder.array(name, (*time, count, batch), nodes_first=True)
 
     def _ref(self, name: str, sequence: bool) -> Ref:
         return Ref(name, 0 if self.lowering.looping and sequence else None)
@@ -150,7 +151,7 @@ class Irregular:
         """Return the array of some hand-made nodes as outputs, nodes last."""
         assert port.indices is not None
         rows = self.row[list(port.indices)]
-        lead = self.lowering.lead(self.group.sequence)
+        lead = self.lowering.lead(self.group)
         if np.array_equal(rows, rows[0] + np.arange(len(rows))):
             part = self._part(int(rows[0]), int(rows[0]) + len(rows))
         else:
@@ -212,13 +213,15 @@ class Irregular:
     def _declare_import(self, layer: Layer) -> str:
         builder = self.builder
         if layer.role == "const":
-            one = builder.array(f"{layer.name}_rows", (1, 1), "table", nodes_first=True)
-            builder.constants[f"{one}_table"] = np.ones((1, 1), dtype=self.lowering.dtype)
+            one = builder.array(f"{layer.name}_rows", (1, "B"), nodes_first=True)
+            with builder.outside_loop():
+                builder.emit("fill", one, accumulate=False, value=1)
             return one
         before, after = self.lowering.history(layer)
         if not before and not after:
-            return self._rows_array(f"{layer.name}_rows", layer.size, layer.sequence)
-        dims = (f"T+{before + after}", layer.size, "B")
+            return self._rows_array(f"{layer.name}_rows", layer.size, layer)
+        symbol = self.lowering.symbol[id(layer)]
+        dims = (f"{symbol}+{before + after}", layer.size, "B")
         base = builder.array(f"{layer.name}_rows_all", dims, nodes_first=True)
         inside = (before, -after if after else None)
         return builder.part(base, (inside,), f"{layer.name}_rows")
@@ -368,15 +371,13 @@ class Irregular:
     def rows_like(self, name: str, layer: Layer, count: int | None = None) -> Ref:
         """Declare an array of rows for (some) nodes of a library layer."""
         size = layer.size if count is None else count
-        return self._ref(self._rows_array(name, size, layer.sequence), layer.sequence)
+        return self._ref(self._rows_array(name, size, layer), layer.sequence)
 
     def _add_rows(
         self, layer: Layer, net: Ref, parts: dict[tuple[int, int], Edges], name: str
     ) -> None:
         """Add edges into a library layer: as rows, then transposed."""
-        rows = self._ref(
-            self._rows_array(f"{name}_extra", layer.size, layer.sequence), layer.sequence
-        )
+        rows = self._ref(self._rows_array(f"{name}_extra", layer.size, layer), layer.sequence)
         for (source, delay), edges in parts.items():
             self.add_edges(rows, source, delay, edges, layer.size, name)
         self.builder.emit("transpose", net, rows)

@@ -20,6 +20,7 @@ from neurograph.compiler.handmade import Irregular
 from neurograph.compiler.program import Dim, Program, Ref
 from neurograph.errors import GraphError
 from neurograph.graph.bundles import DenseConnections
+from neurograph.graph.clocks import clocks
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
@@ -63,11 +64,15 @@ class Lowering:
     parameters: dict[int, str] = field(default_factory=dict)
     parameter_of: dict[str, Parameter] = field(default_factory=dict)
     inside: set[int] = field(default_factory=set)
+    symbol: dict[int, str] = field(default_factory=dict)
     looping: bool = False
     direction: int = 1
 
     def __post_init__(self) -> None:
         self.builder = Builder(self.dtype)
+        for number, layers in enumerate(clocks(self.network)):
+            for layer in layers:
+                self.symbol[id(layer)] = f"T_{number}" if number else "T"
 
     # the whole network ------------------------------------------------------------------------
 
@@ -123,9 +128,9 @@ class Lowering:
 
     # arrays -----------------------------------------------------------------------------------
 
-    def lead(self, sequence: bool) -> tuple[Dim, ...]:
-        """Return the leading axes: time and batch, or the batch."""
-        return ("T", "B") if sequence else ("B",)
+    def lead(self, layer: Layer) -> tuple[Dim, ...]:
+        """Return the leading axes of a layer's values: time and batch, or the batch."""
+        return (self.symbol[id(layer)], "B") if layer.sequence else ("B",)
 
     def history(self, layer: Layer) -> tuple[int, int]:
         """Return how many steps before the first and after the last somebody reads."""
@@ -138,9 +143,9 @@ class Lowering:
         """Declare the array of a layer's outputs, with room for its history; return its view."""
         before, after = self.history(layer)
         if not before and not after:
-            dims = (*self.lead(layer.sequence), *layer.shape)
+            dims = (*self.lead(layer), *layer.shape)
             return self.builder.array(name, dims, role, dtype=dtype or self.dtype)
-        dims = (f"T+{before + after}", "B", *layer.shape)
+        dims = (f"{self.symbol[id(layer)]}+{before + after}", "B", *layer.shape)
         base = self.builder.array(f"{name}_all", dims, role, dtype=dtype or self.dtype)
         view = self.builder.part(base, ((before, -after if after else None),), name)
         if before:
@@ -281,7 +286,7 @@ class Lowering:
         """Lower the net input and the output of a layer."""
         self._declare_output(layer)
         held = out = self.outputs[id(layer)]
-        dims = (*self.lead(layer.sequence), *layer.shape)
+        dims = (*self.lead(layer), *layer.shape)
         if layer.mask is not None:
             out = self.builder.array(f"{layer.name}_new", dims)
         plain = layer.function is None and layer.activation.name == "identity"
@@ -327,7 +332,7 @@ class Lowering:
 
     def _lower_noise(self, layer: Layer) -> None:
         self.outputs[id(layer)] = name = self.builder.array(
-            layer.name, (*self.lead(layer.sequence), *layer.shape), "noise"
+            layer.name, (*self.lead(layer), *layer.shape), "noise"
         )
         self.values[layer.name, "output"] = name
         self.builder.constants[f"{name}_sampler"] = noise_sampler(layer)

@@ -23,17 +23,19 @@ ITEM_SIZES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the symbols ``B`` and ``T`` stand for in one plan."""
+    """What the symbols stand for in one plan: ``B``, and ``T``, ``T_1``, … for each clock."""
 
     batch: int
-    steps: int = 1
+    steps: tuple[int, ...] = ()
 
     def dim(self, dim: Dim) -> int:
         """Return a dimension as a number."""
         if isinstance(dim, int):
             return dim
         symbol, _, extra = dim.partition("+")
-        return {"B": self.batch, "T": self.steps}[symbol] + int(extra or 0)
+        if symbol == "B":
+            return self.batch
+        return self.steps[int(symbol[2:] or 0)] + int(extra or 0)
 
     def shape(self, dims: Sequence[Dim]) -> tuple[int, ...]:
         """Return dimensions as numbers."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import GraphError, ShapeError
+from neurograph.graph.clocks import clocks as groups_of
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.interpret.timeline import Timeline
@@ -78,25 +79,4 @@ class Clock:
 
 def clocks(network: Network) -> list[Clock]:
     """Return the clocks of a network: sequences joined by connections have one in common."""
-    leader: dict[int, Layer] = {}
-
-    def find(layer: Layer) -> Layer:
-        while leader.setdefault(id(layer), layer) is not layer:
-            layer = leader[id(layer)]
-        return layer
-
-    pairs = [(bundle.source, bundle.target) for bundle in network.bundles]
-    pairs += [(layer.mask, layer) for layer in network.layers if layer.mask is not None]
-    pairs += [
-        (each.upstream_node.layer, each.downstream_node.layer)
-        for node in network.handmade.anchors.values()
-        for each in [*node._upstream, *node._downstream]
-    ]
-    for up, down in pairs:
-        if up.sequence and down.sequence:
-            leader[id(find(up))] = find(down)
-    groups: dict[int, list[Layer]] = {}
-    for layer in network.layers:
-        if layer.sequence:
-            groups.setdefault(id(find(layer)), []).append(layer)
-    return [Clock(layers) for layers in groups.values()]
+    return [Clock(layers) for layers in groups_of(network)]

@@ -115,7 +115,12 @@ def _gradient_multiply(backward: Backward, statement: Statement) -> None:
 
 
 def _emit_multiply(e: Emitter, statement: Statement) -> None:
-    first, *others = (e.name(ref) for ref in statement.inputs)
+    _write_product(e, statement, [e.name(ref) for ref in statement.inputs])
+
+
+def _write_product(e: Emitter, statement: Statement, factors: list[str]) -> None:
+    """Write the product of operands; summed over time if the output is without."""
+    first, *others = factors
 
     def write(out: str) -> None:
         e.line(
@@ -124,8 +129,7 @@ def _emit_multiply(e: Emitter, statement: Statement) -> None:
         for other in others[1:]:
             e.line(f"{out} *= {other}")
 
-    wide = e.ndim(statement.inputs[0]) > e.ndim(statement.out)
-    if wide:  # the gradient of an operand that was repeated over time
+    if e.ndim(statement.inputs[0]) > e.ndim(statement.out):  # the operand was repeated over time
         whole = e.scratch(e.shape(statement.inputs[0]))
         write(whole)
         e.into(statement, lambda out: e.line(f"np.add.reduce({whole}, axis=0, out={out})"))
@@ -158,7 +162,7 @@ def _emit_maximum(e: Emitter, statement: Statement) -> None:
 def _emit_maximum_gradient(e: Emitter, statement: Statement) -> None:
     d, out, *rivals = (e.name(ref) for ref in statement.inputs)
     *earlier, own = rivals
-    shape = e.shape(statement.out)
+    shape = e.shape(statement.inputs[0])
     wins = e.mask(shape)
     e.line(f"np.equal({own}, {out}, out={wins})")
     if earlier:
@@ -166,7 +170,7 @@ def _emit_maximum_gradient(e: Emitter, statement: Statement) -> None:
         for rival in earlier:
             e.line(f"np.not_equal({rival}, {out}, out={beaten})")
             e.line(f"{wins} &= {beaten}")
-    e.into(statement, lambda into: e.line(f"np.multiply({d}, {wins}, out={into})"))
+    _write_product(e, statement, [d, wins])
 
 
 register(Operation("maximum", _emit_maximum, _gradient_maximum, same_type))

@@ -92,10 +92,10 @@ def _gradient_cell(backward: Backward, statement: Statement) -> None:
 
 
 def _cell(e: Emitter, statement: Statement) -> str:
-    units = e.shape(statement.out if statement.op == "cell" else statement.inputs[0])[-1]
+    states = statement.out if statement.op == "cell" else statement.inputs[0]
+    steps, batch, units = e.shape(states)
     name = statement.get("name")
     features = statement.get("features")
-    steps, batch = e.sizes.steps, e.sizes.batch
     options = [f"bias={bool(statement.get('bias'))}", f"backward={bool(statement.get('turned'))}"]
     options += [f"activation='{statement.get('activation')}'"]
     options += [f"truncate={statement.get('truncate')}"] if statement.get("truncate") else []
