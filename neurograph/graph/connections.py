@@ -162,6 +162,11 @@ class Bundle(Connections):
             if self.parameter is not None:
                 self.parameter.value  # noqa: B018 (draws the initial weights, once)
             self._handles[up, down] = handle
+        elif handle._index != address and self.parameter is not None:
+            raise GraphError(
+                f"{handle.label}: the {type(self).__name__} give this connection two different "
+                f"weights, {handle._index} and {address} of {self.parameter.name!r}"
+            )
         return handle
 
     def remove(self, connection: Connection) -> None:
