@@ -63,7 +63,7 @@ def _aggregate(layer: Layer, known: dict[int, Array], steps: list[int]) -> Array
         ups, downs, addresses = bundle.edges()
         source = known[id(bundle.source)]
         if layer.sequence and source.ndim == 2:
-            source = np.repeat(source[:, None], steps[0], axis=1)
+            source = np.repeat(source[:, None], (steps or [layer.steps])[0], axis=1)
         weights: Any = bundle.constant
         if bundle.parameter is not None:
             weights = bundle.parameter.value.reshape(-1)[addresses]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from recurrent_cases import add_recurrent
 
 import neurograph as ng
 from neurograph.functions import _SHIPPED, ACTIVATIONS
@@ -40,6 +41,8 @@ class Case:
         If not 0, inputs are whole numbers below it.
     scale : float
         The standard deviation of the weights.
+    gaps : bool
+        Whether steps of the inputs are 0: the last of one sample, one in the midst of another.
     tags : set of str
         Kinds of case, to choose by: "handmade", "sequence", "cycle", "noise", "network".
     """
@@ -50,6 +53,7 @@ class Case:
     steps: int = 5
     vocabulary: int = 0
     scale: float = 0.5
+    gaps: bool = False
     tags: frozenset[str] = field(default_factory=frozenset)
 
     def network(self, seed: int = 1) -> Network:
@@ -80,8 +84,13 @@ class Case:
 
     def _draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Any:
         if self.vocabulary:
-            return generator.integers(0, self.vocabulary, shape).astype(np.float64)
-        return generator.normal(size=shape)
+            values = generator.integers(0, self.vocabulary, shape).astype(np.float64)
+        else:
+            values = generator.normal(size=shape)
+        if self.gaps:
+            values[1:2, -2:] = 0.0
+            values[2:3, 0] = values[2:3, 2] = 0.0
+        return values
 
     def _target(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Any:
         if self.loss == "categorical_crossentropy":
@@ -493,5 +502,7 @@ _row("handmade_lateral", _lateral, "handmade", "sequence", "cycle")
 _row("handmade_both_ways", _both_ways, "handmade", "sequence", "cycle")
 _row("handmade_convolution", _convolution_by_hand, "handmade")
 _row("handmade_in_library", _mixed, "handmade")
+
+add_recurrent(_row, _stack)
 
 CASES: dict[str, Case] = {case.name: case for case in _ROWS}
