@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module = import_module(f"neurograph.cli.{arguments.command}")
         return int(module.run(arguments))
+    except BrokenPipeError:  # the reader, head for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (NeurographError, OSError) as error:
         if arguments.debug:
             raise

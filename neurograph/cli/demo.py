@@ -11,6 +11,7 @@ import numpy as np
 
 import neurograph as ng
 from neurograph.cli.blocks import as_blocks, side_by_side
+from neurograph.cli.runs import MODEL_FILE, Settings
 from neurograph.errors import MissingDependencyError
 from neurograph.graph.network import Network
 from neurograph.options import whole
@@ -35,6 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
     whole("demo: seed", arguments.seed)
     folder = Path(arguments.out)
     folder.mkdir(parents=True, exist_ok=True)
+    Settings(
+        "digits",
+        "digits",
+        epochs=arguments.epochs,
+        optimizer="adam(0.01)",
+        seed=arguments.seed,
+        class_names=tuple("0123456789"),
+    ).write(folder)
     data = ng.datasets.digits().scaled()
     show_data(data)
     model = make_model(arguments.seed)
@@ -187,7 +196,7 @@ def look_inside(model: Model, data: Any) -> bool:
 def save_and_load(model: Model, data: Any, folder: Path) -> bool:
     """Save the model, load it, and compare what both say."""
     title(6, "Saving and loading")
-    path = folder / "digits.safetensors"
+    path = folder / MODEL_FILE
     model.save(path)
     again = ng.load(path)
     x = data.flat().x_test
@@ -216,7 +225,7 @@ def draw(model: Model, folder: Path) -> None:
         rows.append(("no curves.svg", str(error)))
     (folder / "step.py").write_text(model.source + "\n", encoding="utf-8")
     rows.append(("step.py", "the NumPy statements of one training step, as they ran"))
-    rows.append(("digits.safetensors", "the model: ng.load, neurograph predict, inspect, render"))
+    rows.append((MODEL_FILE, f"the model; try: neurograph inspect {folder} 'hidden[3]'"))
     print(f"   in {folder.resolve()}")
     width = max(len(name) for name, _ in rows)
     print("\n".join(f"      {name.ljust(width)}  {what}" for name, what in rows))

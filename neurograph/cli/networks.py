@@ -1,51 +1,93 @@
-"""Networks named on the command line: a zoo name, a saved network, or ``file.py:function``."""
+"""Networks named on the command line: a zoo name, a saved network, a run, ``file.py:function``."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from neurograph import zoo
-from neurograph.errors import FormatError, unknown
+from neurograph.cli.runs import MODEL_FILE
+from neurograph.datasets import Dataset
+from neurograph.errors import FormatError, StorageError, unknown
 from neurograph.graph.network import Network
-from neurograph.storage.file import load
+from neurograph.storage.loading import load
+from neurograph.train.model import Model
+
+FLAT = ("people", "mlp", "fashion_mlp")  # of the zoo: they take vectors
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
+def add_network(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add the argument that names a network."""
     parser.add_argument(
-        "network", metavar="SPEC", help="a zoo name, a saved network, or file.py:function"
+        "network",
+        metavar="SPEC",
+        nargs="?" if optional else None,
+        help="a zoo name, a saved network or model, the folder of a run, or file.py:function",
     )
 
 
-def loaded(spec: str) -> Any:
+def loaded(spec: str, data: Dataset | None = None, seed: int | None = None) -> Any:
     """Return what a SPEC names: a Network, or a Model if a model was saved.
+
+    Parameters
+    ----------
+    spec : str
+    data : Dataset, optional
+        Networks of the zoo are built for its samples and classes.
+    seed : int, optional
+        For the weights of networks of the zoo.
 
     Raises
     ------
-    UnknownNameError, FormatError
+    UnknownNameError, FormatError, StorageError
         If it names nothing, or what it names is no network.
     """
-    path, _, function = spec.partition(":")
-    if function and path.endswith(".py"):
+    path, _, function = spec.rpartition(":")
+    if path.endswith(".py"):
         return _called(path, function)
+    if Path(spec).is_dir():
+        file = Path(spec, MODEL_FILE)
+        if not file.exists():
+            raise StorageError(f"{spec}: there is no {MODEL_FILE} in this folder")
+        return load(file)
     if Path(spec).exists():
         return load(spec)
     if spec in zoo.NAMES:
-        return zoo.get(spec)()
+        return zoo.get(spec)(**_options(spec, data), seed=seed)
+    if "/" in spec or spec.endswith(".safetensors"):
+        raise StorageError(f"{spec}: there is no such file or folder")
     raise unknown("network", spec, zoo.NAMES)
 
 
-def network_of(spec: str) -> Network:
+def network_of(spec: str, data: Dataset | None = None, seed: int | None = None) -> Network:
     """Return the network that a SPEC names."""
-    found = loaded(spec)
+    found = loaded(spec, data, seed)
     network = found if isinstance(found, Network) else getattr(found, "network", None)
     if not isinstance(network, Network):
         raise FormatError(f"{spec}: it gave {type(found).__name__}, expected a network")
     return network
+
+
+def model_of(spec: str, **options: Any) -> Model:
+    """Return the model that a SPEC names; a network alone is compiled with the options."""
+    found = loaded(spec)
+    return found if isinstance(found, Model) else Model(network_of(spec), **options)
+
+
+def _options(name: str, data: Dataset | None) -> dict[str, Any]:
+    if data is None:
+        return {}
+    shape: tuple[int, ...] = data.x_train.shape[1:]
+    if name in FLAT:
+        shape = (math.prod(shape),)
+    elif data.kind == "pictures" and len(shape) == 2:
+        shape = (*shape, 1)
+    classes = {"classes": len(data.class_names)} if data.class_names else {}
+    return {"input_shape": shape, **classes}
 
 
 def _called(path: str, name: str) -> Any:
