@@ -98,7 +98,23 @@ def _numbers(network: Network, port: Port, values: Any) -> Array:
             f"network {network.name!r}: the value for input {port.name!r} at {where} is "
             f"{array[tuple(where)]}, expected finite numbers"
         )
+    _check_indices(network, port, array.real)
     return array
+
+
+def _check_indices(network: Network, port: Port, array: Array) -> None:
+    """Refuse what, rounded, is no index of the embedding that an input feeds."""
+    limit = port.layer.config.get("indices")
+    if limit is None:
+        return
+    wrong = (np.rint(array) < 0) | (np.rint(array) >= limit)
+    if wrong.any():
+        where = [int(each) for each in np.argwhere(wrong)[0]]
+        raise DataError(
+            f"network {network.name!r}: the value for input {port.name!r} at {where} is "
+            f"{array[tuple(where)]:g}; it takes whole numbers from 0 to {limit - 1}, the rows of "
+            f"its embedding"
+        )
 
 
 def _lead(network: Network, port: Port, shape: tuple[int, ...]) -> tuple[int, ...]:
