@@ -121,6 +121,14 @@ def test_several_outputs_and_what_is_not_trained():
     assert "h[1] -> y[0]" in names
 
 
+def test_without_weights_the_inputs_are_checked():
+    net = ng.Network([ng.Input((4, 4, 1)), ng.AveragePooling2D(2)])
+    report = ng.gradient_check(net, RNG.normal(size=(4, 4, 1)), np.zeros((2, 2, 1)))
+    assert report.ok
+    assert len(report.rows) == 16
+    assert report.worst.name.startswith("input input at [")
+
+
 def test_gradients_of_ones_own():
     def half(net: ng.Network, x: Any, y: Any) -> None:
         output = net.predict(x, explicit=True)
@@ -166,7 +174,7 @@ def test_planted_derivative_is_caught_and_its_node_named(name, against):
     assert report.worst.relative == pytest.approx(0.0005, rel=1e-2)
     assert [row.verdict for row in report.rows] == ["wrong", "ok", "ok", "ok"]
     assert "the first wrong node, coming from the outputs, is h (almost_" in report.first_wrong
-    assert "1 are wrong" in str(report)
+    assert "1 is wrong" in str(report)
     assert not ng.gradient_check(
         net, [[0.7], [1.3]], [[0.0], [1.0]], against=against, direction=True, tolerance=1e-6
     ).ok

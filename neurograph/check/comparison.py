@@ -134,7 +134,7 @@ class Comparison:
         """Compare weight by weight, and inputs if asked."""
         setting = self.setting
         everything: list[Site] = [*weight_sites(setting.network)]
-        everything += input_sites(setting) if inputs else []
+        everything += input_sites(setting) if inputs or not everything else []
         sites = choose(setting, everything, samples, self.method, self.explicit, rng)
         self.run()
         analytic = np.array([self._analytic(site) for site in sites])

@@ -53,7 +53,7 @@ def gradient_check(
         ``parameter.gradient``. The numeric derivatives are of the node-by-node run, except in
         networks of more than 200,000 connections, where they are of the compiled loss.
     inputs : bool
-        Check dE/d input too.
+        Check dE/d input too; always in a network without weights.
     samples : int, "all" or None
         How many weights to check, drawn at random, some of every parameter; None: as many as take
         about a second.

@@ -95,7 +95,8 @@ class GradientReport:
 
     def __str__(self) -> str:
         counts = {kind: sum(row.verdict == kind for row in self.rows) for kind in _ORDER}
-        verdict = "no gradient is wrong" if self.ok else f"{counts[WRONG]:,} are wrong"
+        verb = "is" if counts[WRONG] == 1 else "are"
+        verdict = "no gradient is wrong" if self.ok else f"{counts[WRONG]:,} {verb} wrong"
         kinks = f", {counts[KINK]:,} at kinks" if counts[KINK] else ""
         part = f" of {self.total:,}" if self.total > len(self.rows) else ""
         head = (
@@ -175,7 +176,7 @@ class ParityReport:
 
     def __str__(self) -> str:
         wrong = sum(not row.ok for row in self.rows)
-        verdict = f"{wrong:,} differ" if wrong else "all equal"
+        verdict = f"{wrong:,} differ{'s' if wrong == 1 else ''}" if wrong else "all equal"
         head = (
             f"parity check, compiled against node by node: {len(self.rows):,} arrays, {verdict} "
             f"(tolerance {self.tolerance:g})"
