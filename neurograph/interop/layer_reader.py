@@ -25,6 +25,8 @@ from neurograph.storage.record import Record
 from neurograph.storage.registry import make_bundle
 from neurograph.storage.values import Revived
 
+MOST_WEIGHTS = 2**24  # of a parameter whose values are those of the connections alone
+_ROLES = ("units", "input", "const", "noise")
 Edge = tuple[Any, Any, dict[str, Any]]
 
 
@@ -69,12 +71,16 @@ class LayerReader:
 
     def _make_parameters(self, structure: Record) -> None:
         values = self.graph.graph.get("values", {})
+        if not isinstance(values, dict):
+            raise FormatError("graph.graph['values'] is no mapping of names to numbers")
         for row in structure.records("parameters", "parameter"):
             name, shape = row.text("name"), row.sizes("shape")
             parameter = Parameter(shape=shape, name=name, trainable=row.flag("trainable"))
-            flat = np.zeros(parameter.size, dtype=row.text("dtype"))
-            if name in values:
-                flat[:] = _numbers(row.what, values[name], parameter.size)
+            if name not in values and parameter.size > MOST_WEIGHTS:
+                raise FormatError(f"{row.what}: its shape {shape} has too many weights")
+            given = _numbers(row.what, values[name], parameter.size) if name in values else 0.0
+            flat = np.zeros(parameter.size, dtype=_dtype(row))
+            flat[:] = given
             parameter._bind(flat.reshape(shape), np.zeros(shape, flat.dtype))
             if "frozen" in row:
                 parameter.freeze(np.array(Revived()(row.fields["frozen"]), dtype=np.int64))
@@ -137,7 +143,7 @@ class LayerReader:
             members[number][index] = key
         for row, found in zip(self.rows, members, strict=True):
             kept = sorted(found)
-            self.whole.append(kept == list(range(_size(row))))
+            self.whole.append(bool(kept) and len(kept) == _size(row) == kept[-1] + 1)
             layer = self._layer(row, kept, [found[index] for index in kept]) if kept else None
             self.by_row.append(layer)
             if layer is not None:
@@ -150,19 +156,22 @@ class LayerReader:
 
     def _layer(self, row: Record, kept: list[int], keys: list[Any]) -> Layer:
         shape = row.sizes("shape")
-        whole = len(kept) == _size(row)
+        whole = len(kept) == _size(row) == kept[-1] + 1
         if not whole and "function" in row:
             raise GraphError(
                 f"{row.what} lost nodes, but its function needs all of them; keep them, or replace "
                 f"the layer"
             )
+        role = row.text("role")
+        if role not in _ROLES:
+            raise FormatError(f"{row.what}: there is no role {role!r}")
         layer = (TutorialLayer if "tutorial" in row else Layer)(
             shape if whole else (len(kept),),
             kind=row.text("kind"),
             name=row.text("name"),
             activation=get_activation(self._one(row, keys, "activation", row.text("activation"))),
             aggregation=self._one(row, keys, "aggregation", row.text("aggregation")),
-            role=row.text("role"),
+            role=role,
             sequence=row.flag("sequence"),
             steps=row.whole("steps") if "steps" in row else None,
         )
@@ -323,6 +332,13 @@ def _same(
     if had.shape != has.shape:
         return False
     return bool((had[:, np.lexsort(had)] == has[:, np.lexsort(has)]).all())
+
+
+def _dtype(row: Record) -> str:
+    dtype = row.text("dtype")
+    if dtype not in ("float16", "float32", "float64"):
+        raise FormatError(f"{row.what}: its numbers cannot be {dtype!r}")
+    return dtype
 
 
 def _size(row: Record) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import GraphError
+from neurograph.errors import FormatError, GraphError, NeurographError
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     import networkx as nx
 
 MOST = 5_000_000
+# what a damaged structure may lead to
+NONSENSE = (
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RecursionError,
+)
 
 
 def to_networkx(network: Network, limit: int = MOST) -> nx.MultiDiGraph[Any]:
@@ -224,4 +234,14 @@ def from_networkx(
     """
     from neurograph.interop.reader import Reader
 
-    return Reader(graph, inputs, outputs, activation, weight, name).network()
+    try:
+        return Reader(graph, inputs, outputs, activation, weight, name).network()
+    except NeurographError:
+        raise
+    except NONSENSE as error:
+        if "structure" not in graph.graph:
+            raise
+        raise FormatError(
+            f"from_networkx: graph.graph['structure'] makes no sense ({type(error).__name__}: "
+            f"{error}); remove it to read the graph as hand-made nodes"
+        ) from error

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from render_networks import tutorial
+from test_render import drawn
+
+import neurograph as ng
+from neurograph.render import extras
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def snapshots(net, times=3):
+    first = net.get_weights()
+    return [[(1 + k) * array for array in first] for k in range(times)]
+
+
+# animation ----------------------------------------------------------------------------------------
+
+
+@drawn
+def test_animation_changes_width_and_colour_of_every_connection(tmp_path):
+    net = tutorial()
+    path = tmp_path / "learning.svg"
+    ng.animate(net, snapshots(net), path, labels=["epoch 0", "epoch 1", "epoch 2"], seconds=3)
+    root = ET.parse(path).getroot()
+    moves = list(root.iter(f"{SVG}animate"))
+    widths = [each for each in moves if each.get("attributeName") == "stroke-width"]
+    assert len(widths) == len([e for e in moves if e.get("attributeName") == "stroke"]) == 26
+    for each in widths:
+        values = [float(value) for value in each.get("values").split(";")]
+        assert len(values) == 3
+        assert values == sorted(values)  # every weight grows
+        assert each.get("dur") == "3s"
+    labels = [
+        text.text for text in root.iter(f"{SVG}text") if text.find(f"{SVG}animate") is not None
+    ]
+    assert labels == ["epoch 0", "epoch 1", "epoch 2"]
+
+
+@drawn
+def test_animation_leaves_the_weights_alone(tmp_path):
+    net = tutorial()
+    before = net.get_weights()
+    ng.animate(net, snapshots(net), tmp_path / "learning.svg")
+    assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
+
+
+@drawn
+def test_gif_has_a_frame_for_every_snapshot(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    net = ng.Network([2, 2, 1], seed=0)
+    path = tmp_path / "learning.gif"
+    ng.animate(net, snapshots(net, 4), path, seconds=2)
+    with image.open(path) as gif:
+        assert gif.n_frames == 4
+        assert gif.info["duration"] == 500
+
+
+@drawn
+def test_strip_puts_the_pictures_side_by_side(tmp_path):
+    net = ng.Network([2, 2, 1], seed=0)
+    path = tmp_path / "strip.svg"
+    ng.film_strip(net, snapshots(net, 3), path, columns=2, labels=["a", "b", "c"])
+    root = ET.parse(path).getroot()
+    frames = root.findall(f"{SVG}svg")
+    assert len(frames) == 3
+    places = [(float(frame.get("x")), float(frame.get("y"))) for frame in frames]
+    assert places[0][1] == places[1][1] == 0
+    assert places[1][0] > 0
+    assert places[2][1] > 0
+    ids = [each.get("id") for each in root.iter() if each.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+@drawn
+def test_top_keeps_what_was_ever_strongest(tmp_path):
+    net = ng.Network([2, 1], seed=0)
+    frames = [
+        {"layer_1/kernel": [[9.0], [0.1]], "layer_1/bias": [0.0]},
+        {"layer_1/kernel": [[0.0], [0.2]], "layer_1/bias": [0.0]},
+    ]
+    path = tmp_path / "learning.svg"
+    ng.animate(net, frames, path, top=1)
+    widths = [
+        each.get("values")
+        for each in ET.parse(path).getroot().iter(f"{SVG}animate")
+        if each.get("attributeName") == "stroke-width"
+    ]
+    assert widths == ["3.40;0.60"]
+
+
+def test_snapshots_that_do_not_fit_are_named(tmp_path):
+    net = tutorial()
+    path = tmp_path / "learning.svg"
+    with pytest.raises(ng.DataError, match="at least two snapshots, got 1"):
+        ng.animate(net, snapshots(net, 1), path)
+    with pytest.raises(ng.ShapeError, match=r"snapshot 1: parameter 'layer_1/kernel' has shape"):
+        ng.animate(net, [net.get_weights(), [a.T for a in net.get_weights()]], path)
+    with pytest.raises(ng.UnknownNameError, match="did you mean 'layer_1/kernel'"):
+        ng.animate(net, [{"layer_1/kernl": 1}, {}], path)
+    with pytest.raises(ng.DataError, match="snapshot 0 has 1 arrays"):
+        ng.animate(net, [[np.zeros((3, 4))]] * 2, path)
+    with pytest.raises(ng.DataError, match="1 labels for 2 snapshots"):
+        ng.animate(net, snapshots(net, 2), path, labels=["one"])
+    with pytest.raises(ng.UnknownNameError, match="picture format"):
+        ng.animate(net, snapshots(net, 2), tmp_path / "learning.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+# decision boundary --------------------------------------------------------------------------------
+
+
+def test_boundary_asks_the_network_everywhere():
+    pytest.importorskip("matplotlib")
+    asked = []
+
+    def predict(points):
+        asked.append(points)
+        return points[:, 0] > 0
+
+    x = np.array([[-1.0, 0.0], [1.0, 2.0]])
+    figure = ng.decision_boundary(predict, x, [0, 1], resolution=11)
+    (plane,) = asked
+    assert plane.shape == (121, 2)
+    assert plane[:, 0].min() == pytest.approx(-1.24)
+    assert plane[:, 1].max() == pytest.approx(2.24)
+    mesh = figure.axes[0].collections[0]
+    assert np.array_equal(mesh.get_array().reshape(-1), (plane[:, 0] > 0).astype(float))
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_boundary_takes_one_answer_or_one_a_class(tmp_path, classes):
+    pytest.importorskip("matplotlib")
+    net = ng.Network([2, 3, classes], seed=0)
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(20, 2))
+    y = generator.integers(0, 2 if classes == 1 else classes, 20)
+    path = tmp_path / "boundary.png"
+    figure = ng.decision_boundary(net, x, y, path, resolution=15, title="where")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    points = [c for c in figure.axes[0].collections if len(c.get_offsets()) > 1]
+    assert sum(len(each.get_offsets()) for each in points) == 20
+
+
+def test_boundary_refuses_what_is_not_a_plane():
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ng.ShapeError, match=r"x has shape \(4, 3\)"):
+        ng.decision_boundary(lambda p: p, np.zeros((4, 3)), [0, 1, 0, 1])
+    with pytest.raises(ng.ShapeError, match="predict returned shape"):
+        ng.decision_boundary(lambda p: p[:3], np.zeros((2, 2)), [0, 1])
+
+
+# maps ---------------------------------------------------------------------------------------------
+
+
+def image_of(axes):
+    return np.asarray(axes.images[0].get_array())
+
+
+def test_heatmap_shows_the_weights_of_a_layer(tmp_path):
+    pytest.importorskip("matplotlib")
+    net = tutorial()
+    path = tmp_path / "map.svg"
+    figure = net.heatmap("layer_1", path)
+    kernel = net.parameters["layer_1/kernel"].value
+    assert np.array_equal(image_of(figure.axes[0]), kernel)
+    image = figure.axes[0].images[0]
+    assert image.norm.vmax == -image.norm.vmin == np.abs(kernel).max()
+    ET.parse(path)
+    bias = net.heatmap("layer_1/bias")
+    assert np.array_equal(image_of(bias.axes[0])[0], net.parameters["layer_1/bias"].value)
+
+
+def test_heatmap_of_gradients():
+    pytest.importorskip("matplotlib")
+    net = tutorial()
+    net.get_gradient([0.0, 1.0], [1.0, 2.0, 3.0])
+    figure = net.heatmap("layer_2", gradient=True)
+    assert np.array_equal(image_of(figure.axes[0]), net.parameters["layer_2/kernel"].gradient)
+
+
+def test_kernels_are_drawn_filter_by_filter():
+    pytest.importorskip("matplotlib")
+    net = ng.Network([ng.Input((9, 9, 1)), ng.Conv2D(5, 3), ng.Conv2D(4, 2)], seed=0)
+    kernel = net.parameters["conv2d/kernel"].value
+    figure = ng.show_kernels(net, "conv2d")
+    assert len(figure.axes) == 5 + 1
+    for number in range(5):
+        assert np.array_equal(image_of(figure.axes[number]), kernel[:, :, 0, number])
+    second = net.heatmap("conv2d_1")
+    kernel = net.parameters["conv2d_1/kernel"].value
+    assert len(second.axes) == 5 * 4 + 1
+    assert np.array_equal(image_of(second.axes[4 + 3]), kernel[:, :, 1, 3])
+    few = ng.show_kernels(net, "conv2d", limit=3)
+    assert len(few.axes) == 3 + 1
+    assert "3 of 5 shown" in few.get_suptitle()
+
+
+def test_kernels_on_three_channels_are_pictures():
+    pytest.importorskip("matplotlib")
+    net = ng.Network([ng.Input((5, 5, 3)), ng.Conv2D(2, 3)], seed=0)
+    figure = ng.show_kernels(net, "conv2d")
+    assert image_of(figure.axes[0]).shape == (3, 3, 3)
+    assert len(figure.axes) == 2
+
+
+def test_feature_maps_are_those_of_the_last_run():
+    pytest.importorskip("matplotlib")
+    net = ng.Network([ng.Input((6, 6, 1)), ng.Conv2D(3, 3, activation="relu")], seed=0)
+    with pytest.raises(ng.DataError, match="there was no run yet"):
+        ng.show_feature_maps(net, "conv2d")
+    x = np.random.default_rng(1).normal(size=(2, 6, 6, 1))
+    outputs = net.predict(x, explicit=True)
+    figure = ng.show_feature_maps(net, "conv2d", sample=1)
+    for number in range(3):
+        assert np.array_equal(image_of(figure.axes[number]), outputs[1, :, :, number])
+    with pytest.raises(ng.OptionError, match="had 2 samples, there is no sample 2"):
+        ng.show_feature_maps(net, "conv2d", sample=2)
+
+
+def test_unknown_layers_and_wrong_kinds_are_said():
+    pytest.importorskip("matplotlib")
+    net = tutorial()
+    with pytest.raises(ng.UnknownNameError, match="did you mean 'layer_1'"):
+        net.heatmap("layer1")
+    with pytest.raises(ng.OptionError, match="holds no kernels"):
+        ng.show_kernels(net, "layer_1")
+    with pytest.raises(ng.UnknownNameError, match="picture format"):
+        net.heatmap("layer_1", "map.bmp")
+
+
+def test_missing_packages_are_named(monkeypatch):
+    def absent(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(extras, "import_module", absent)
+    with pytest.raises(ng.MissingDependencyError, match=r"needs matplotlib.*neurograph\[plot\]"):
+        tutorial().heatmap("layer_1")
+    with pytest.raises(ng.MissingDependencyError, match="needs pillow"):
+        extras.needed("PIL.Image", "a strip")
