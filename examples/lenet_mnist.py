@@ -1,0 +1,45 @@
+"""LeNet-5 on MNIST, and a look at one node of a feature map with the pixels it sees.
+
+python examples/lenet_mnist.py
+"""
+
+import sys
+
+import neurograph as ng
+
+
+def main(quick: bool = False) -> float:
+    data = ng.datasets.mnist()
+    if quick:
+        data = data.take(2000, 500)
+    data = data.scaled().with_channels().one_hot()
+    net = ng.Network(
+        [
+            ng.Input((28, 28, 1)),
+            ng.Conv2D(6, 5, padding="same", activation="relu"),
+            ng.MaxPooling2D(2),
+            ng.Conv2D(16, 5, activation="relu"),
+            ng.MaxPooling2D(2),
+            ng.Flatten(),
+            ng.Dense(120, activation="relu"),
+            ng.Dense(84, activation="relu"),
+            ng.Dense(10, activation="softmax"),
+        ],
+        name="lenet5",
+        seed=0,
+    )
+    net.summary()
+    model = net.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    model.fit(*data.train, epochs=1 if quick else 3, batch_size=32 if quick else 128)
+    _, accuracy = model.evaluate(*data.test, batch_size=500)
+    print(f"{accuracy:.2%} of the test digits are read right")
+
+    model.inspect(data.test.x[:1], data.test.y[:1])
+    node = net.layer("conv2d")[14, 14, 0]
+    print(f"{node.label} sees {len(node.upstream) - 1} pixels: {node.upstream[0].label}, …")
+    print(node.explain(limit=4))
+    return accuracy
+
+
+if __name__ == "__main__":
+    main(quick="--quick" in sys.argv)

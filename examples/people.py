@@ -1,0 +1,42 @@
+"""Women and men by weight, height and age: the smallest network worth the name, 3-4-2.
+
+A thousand people whose three numbers are drawn from the standard normal distribution; men are a
+standard deviation heavier, taller and younger. No network can tell all of them apart.
+
+    python examples/people.py
+"""
+
+import sys
+
+import numpy as np
+
+import neurograph as ng
+
+
+def make_people(count: int, rng: np.random.Generator):
+    men = rng.integers(2, size=count)
+    people = rng.standard_normal((count, 3))
+    people += np.where(men[:, None], [1.0, 1.0, -1.0], 0.0)
+    return people, ng.datasets.to_categorical(men, 2)
+
+
+def main(quick: bool = False) -> tuple[float, float]:
+    x, y = make_people(1000, np.random.default_rng(0))
+    net = ng.Network(
+        [ng.Input((3,)), ng.Dense(4, activation="relu"), ng.Dense(2, activation="softmax")],
+        name="people",
+        seed=1,
+    )
+    net.summary()
+    model = net.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(x, y, epochs=10, batch_size=8)
+    woman, man = model.predict([[0.7, 1.2, -0.5]])[0]
+    print(
+        f"someone heavier, taller and younger than the mean: {man:.0%} a man, {woman:.0%} a woman"
+    )
+    last = {name: values[-1] for name, values in history.history.items()}
+    return last["loss"], last["accuracy"]
+
+
+if __name__ == "__main__":
+    main(quick="--quick" in sys.argv)
