@@ -273,7 +273,8 @@ class Emitter:
         OPERATIONS[statement.op].emit(self, statement)
 
     def _loop(self, loop: Loop) -> None:
-        symbol = str(self.array(loop.body[0].out).dims[0]).partition("+")[0]
+        timed = next(s.out for s in loop.body if s.out.offset is not None)
+        symbol = str(self.array(timed).dims[0]).partition("+")[0]
         steps = self.sizes.dim(symbol)
         order = f"range({steps})" if loop.direction > 0 else f"range({steps - 1}, -1, -1)"
         self.line(f"for t in {order}:")

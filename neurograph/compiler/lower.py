@@ -219,8 +219,8 @@ class Lowering:
         return Ref(self.builder.reshape(ref.name, (*self._lead_of(ref.name), *dims)), ref.offset)
 
     def _lead_of(self, name: str) -> tuple[Dim, ...]:
-        dims = self.builder.arrays[name].dims
-        return tuple(dim for dim in dims if isinstance(dim, str))
+        array = self.builder.arrays[name]
+        return array.dims[: array.lead]
 
     # one layer --------------------------------------------------------------------------------
 

@@ -51,7 +51,15 @@ class Array:
     @property
     def lead(self) -> int:
         """The number of leading axes: batch, or time and batch."""
-        return sum(1 for dim in self.dims if isinstance(dim, str))
+        if self.nodes_first:
+            return len(self.dims) - 1
+        return max((k + 1 for k, dim in enumerate(self.dims) if isinstance(dim, str)), default=0)
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The dimensions of the nodes, without batch and time."""
+        dims = self.dims[-2:-1] if self.nodes_first else self.dims[self.lead :]
+        return tuple(dim for dim in dims if isinstance(dim, int))
 
     def type_text(self) -> str:
         """Return the type as it is printed: ``f32[B, 4]``."""

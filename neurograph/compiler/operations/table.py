@@ -66,7 +66,7 @@ def refuse(program: Program, statement: Statement, why: str) -> CompileError:
 
 def node_dims(array: Array) -> tuple[int, ...]:
     """Return the dimensions of the nodes, without batch and time."""
-    return tuple(dim for dim in array.dims if isinstance(dim, int))
+    return array.nodes
 
 
 def same_type(program: Program, statement: Statement) -> None:
