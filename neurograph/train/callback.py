@@ -112,8 +112,8 @@ class CallbackList:
     def begin(self) -> None:
         """Tell that training begins."""
         for each in self.callbacks:
-            self._begun.append(each)
             each.on_train_begin({})
+            self._begun.append(each)
 
     def end(self, logs: Logs) -> None:
         """Tell all that were told of the beginning of the end, even if one of them raises."""

@@ -119,6 +119,7 @@ class Scores:
         """Take over what ``get_state`` returned."""
         self.total, self.samples = float(state["total"]), int(state["samples"])
         for metric, gathered in zip(self.metrics, state["metrics"], strict=True):
+            metric.reset()
             known = _gathered(metric)
             for name, value in gathered.items():
                 if name in known:

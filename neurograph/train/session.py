@@ -134,12 +134,14 @@ class Session:
         self._resumed: Mapping[str, Any] | None = None
         self._interrupt = Interrupt()
         self._warning = ""
+        self._begun = False
 
     # from the beginning to the end ----------------------------------------------------------------
 
     def run(self) -> History:
         """Train; return the history, which is kept whatever happens."""
         model = self.model
+        before = model.session, model.history
         model.session, model.history, model.stop_training = self, self.history, False
         try:
             with self._interrupt, np.errstate(all="ignore"):
@@ -156,7 +158,10 @@ class Session:
             try:
                 self.callbacks.end(self.logs)
             finally:
-                model.session = Paused(self.get_state())
+                if self._begun:
+                    model.session = Paused(self.get_state())
+                else:
+                    model.session, model.history = before
         if self._warning:
             warnings.warn(self._warning, TrainingWarning, stacklevel=4)
         return self.history
@@ -168,6 +173,7 @@ class Session:
             if self._resumed["ended"]:
                 self.model.stop_training = True
                 self.epoch = max(self.epoch, self.course.epochs)
+        self._begun = True
 
     def _stop(self, why: str) -> None:
         done = f" after {self.batch} batches" if self.batch else ""

@@ -1,0 +1,123 @@
+"""Trainings against Keras itself: equal weights and data give equal losses, epoch for epoch."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import neurograph as ng
+
+
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory):
+    """Return Keras on PyTorch, loaded only when a test of this file runs."""
+    pytest.importorskip("torch")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("KERAS_BACKEND", "torch")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        found = pytest.importorskip("keras")
+    if found.backend.backend() != "torch":
+        pytest.skip("Keras was loaded with another backend")
+    found.config.disable_traceback_filtering()
+    return found
+
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(22, 4))
+CLASSES = RNG.integers(0, 3, 22)
+WEIGHTS = RNG.uniform(0.5, 2.0, 22)
+OPTIMIZERS = [
+    ("SGD", {"learning_rate": 0.1}),
+    ("SGD", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}),
+    ("Adagrad", {"learning_rate": 0.1}),
+    ("RMSprop", {"learning_rate": 0.01}),
+    ("Adam", {"learning_rate": 0.05}),
+    ("AdamW", {"learning_rate": 0.05, "weight_decay": 0.01}),
+]
+
+
+def ours(loss="categorical_crossentropy", optimizer="sgd", metrics=("accuracy",)):
+    layers = [
+        ng.Input((4,)),
+        ng.Dense(5, activation="tanh", kernel_regularizer=ng.L2(0.01)),
+        ng.Dense(3, activation="softmax"),
+    ]
+    net = ng.Network(layers, seed=4)
+    return net.compile(optimizer, loss, metrics, dtype="float64")
+
+
+def theirs(keras, weights, loss, optimizer, metrics):
+    layers = [
+        keras.Input((4,), dtype="float64"),
+        keras.layers.Dense(
+            5, activation="tanh", kernel_regularizer=keras.regularizers.L2(0.01), dtype="float64"
+        ),
+        keras.layers.Dense(3, activation="softmax", dtype="float64"),
+    ]
+    model = keras.Sequential(layers)
+    model.set_weights(weights)
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+    return model
+
+
+def numbers(history):
+    return {name: [float(value) for value in row] for name, row in history.history.items()}
+
+
+def both(keras, optimizer, options, target, loss, **fitted):
+    """Train both for three epochs with a small last batch; return the two histories."""
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        model = ours(loss, getattr(ng, optimizer)(**options))
+        other = theirs(
+            keras,
+            model.network.get_weights(),
+            loss,
+            getattr(keras.optimizers, optimizer)(**options),
+            ["accuracy"],
+        )
+        settings = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0} | fitted
+        return model.fit(X, target, **settings).history, numbers(other.fit(X, target, **settings))
+    finally:
+        keras.config.set_floatx(before)
+
+
+@pytest.mark.parametrize(("optimizer", "options"), OPTIMIZERS, ids=str)
+def test_losses_and_metrics_of_every_epoch(keras, optimizer, options):
+    history, expected = both(
+        keras,
+        optimizer,
+        options,
+        np.eye(3)[CLASSES],
+        "categorical_crossentropy",
+        validation_split=0.2,
+    )
+    assert history.keys() == expected.keys()
+    for name, values in expected.items():
+        assert history[name] == pytest.approx(values, rel=1e-6), name
+
+
+def test_weighted_samples_and_classes(keras):
+    loss = "sparse_categorical_crossentropy"
+    for fitted in ({"sample_weight": WEIGHTS}, {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}):
+        history, expected = both(keras, "SGD", {"learning_rate": 0.1}, CLASSES, loss, **fitted)
+        assert history["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+
+
+def test_accumulated_gradients(keras):
+    options = {"learning_rate": 0.1, "gradient_accumulation_steps": 2}
+    target, loss = np.eye(3)[CLASSES][:16], "categorical_crossentropy"
+    model = ours(loss, ng.Adam(0.1))
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        weights = model.network.get_weights()
+        other = theirs(keras, weights, loss, keras.optimizers.Adam(**options), ["accuracy"])
+        settings = {"batch_size": 8, "epochs": 4, "shuffle": False, "verbose": 0}
+        history = model.fit(X[:16], target, accumulate=2, **settings).history
+        expected = numbers(other.fit(X[:16], target, **settings))
+    finally:
+        keras.config.set_floatx(before)
+    assert history["loss"] == pytest.approx(expected["loss"], rel=1e-6)
