@@ -269,6 +269,22 @@ def test_kink_of_the_loss():
         assert report.rows[0].verdict == "kink"
 
 
+def test_direction_between_and_at_kinks():
+    net = ng.Network([ng.Input(2), ng.Dense(6, activation="relu"), ng.Dense(2)], seed=0)
+    for against in ("compiled", "explicit"):
+        report = ng.gradient_check(net, X, Y, direction=True, against=against)
+        assert report.ok
+        assert report.worst.verdict == "ok"
+        assert report.worst.name == "all 32 weights, along a random direction"
+        report = ng.gradient_check(net, np.zeros((1, 2)), Y[:1], direction=True, against=against)
+        assert report.ok
+        assert report.worst.verdict in ("ok", "kink")
+    net.parameters["dense_1/kernel"].value = np.ones((6, 2))
+    report = ng.gradient_check(net, np.zeros((1, 2)), Y[:1], direction=True)
+    assert report.worst.verdict == "kink"
+    assert report.worst.note.endswith(": relu at 0")
+
+
 # sampling, large networks ------------------------------------------------------------------------
 
 

@@ -59,13 +59,16 @@ class CompiledSide:
             jumps[k] = (errors[0] - 2.0 * middle + errors[1]) / h
         return slopes, jumps
 
-    def slope_along(self, direction: Mapping[Parameter, Array]) -> float:
-        """Return dE along a direction in the space of weights."""
-        errors = []
+    def slope_along(
+        self, direction: Mapping[Parameter, Array], step: float = STEP
+    ) -> tuple[float, float]:
+        """Return dE along a direction of weights, and the jump between its one-sided forms."""
+        middle, errors = self.error(), []
         for factor in (1.0, -1.0, 2.0, -2.0):
-            with _moved({p: factor * STEP * slopes for p, slopes in direction.items()}):
+            with _moved({p: factor * step * slopes for p, slopes in direction.items()}):
                 errors.append(self.error())
-        return (8.0 * (errors[0] - errors[1]) - (errors[2] - errors[3])) / (12.0 * STEP)
+        slope = (8.0 * (errors[0] - errors[1]) - (errors[2] - errors[3])) / (12.0 * step)
+        return slope, (errors[0] - 2.0 * middle + errors[1]) / step
 
 
 @contextmanager

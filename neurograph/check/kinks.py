@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.check.numeric import Site, run_changed
+from neurograph.check.numeric import Site, run_along, run_changed
 from neurograph.check.setting import Setting
 from neurograph.interpret.walk import Walk
+from neurograph.parameter import Parameter
 
 Array = NDArray[Any]
 
@@ -32,11 +33,30 @@ def kinks_near(setting: Setting, sites: Sequence[Site], step: float) -> list[str
         part = sites[start : start + 64]
         for amount in (step, -step):
             run_changed(setting, part, np.full(len(part), amount))
-            for (name, here), (_, there) in zip(before, _patterns(setting), strict=True):
-                same = np.broadcast_to(there, (len(part), *here.shape)) == here
-                for k in np.flatnonzero(~same.reshape(len(part), -1).all(axis=1)).tolist():
-                    found[start + k] = found[start + k] or name
+            for k, name in _changes(before, _patterns(setting), len(part)):
+                found[start + k] = found[start + k] or name
     return found
+
+
+def kink_along(setting: Setting, direction: Mapping[Parameter, Array], step: float) -> str:
+    """Return which kink lies within a step along a direction of weights, "" if none does."""
+    setting.forward()
+    before = _patterns(setting)
+    for amount in (step, -step):
+        run_along(setting, direction, amount)
+        for _, name in _changes(before, _patterns(setting), 1):
+            return name
+    return ""
+
+
+def _changes(
+    before: list[tuple[str, Array]], after: list[tuple[str, Array]], count: int
+) -> Iterator[tuple[int, str]]:
+    """Yield number of the run and name of the kink where patterns differ."""
+    for (name, here), (_, there) in zip(before, after, strict=True):
+        same = np.broadcast_to(there, (count, *here.shape)) == here
+        for k in np.flatnonzero(~same.reshape(count, -1).all(axis=1)).tolist():
+            yield k, name
 
 
 def _patterns(setting: Setting) -> list[tuple[str, Array]]:

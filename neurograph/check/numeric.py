@@ -7,7 +7,7 @@ the last bits for any tiny h. Central differences are of fourth order, (8 (E(+h)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,24 +178,34 @@ def _value(setting: Setting, site: Site) -> float:
     return 0.0
 
 
-def slope_along(setting: Setting, direction: dict[Parameter, Array], method: str) -> float:
+def slope_along(
+    setting: Setting, direction: Mapping[Parameter, Array], method: str, step: float = STEP
+) -> float:
     """Return dE along a direction in the space of weights, without regularizers."""
-
-    def run(amount: Any) -> list[Array]:
-        changes = {
-            parameter: {
-                index: np.array([value])
-                for index, value in enumerate(
-                    (parameter.value.reshape(-1) + amount * slopes.reshape(-1)).tolist()
-                )
-            }
-            for parameter, slopes in direction.items()
-        }
-        return [each[0] for each in setting.stacked(1, changes, np.array(amount).dtype.type)]
-
     if method == "complex":
         d_outputs = setting.d_outputs(setting.forward())
-        slopes = [each.imag / COMPLEX_STEP for each in run(1j * COMPLEX_STEP)]
+        outputs = run_along(setting, direction, 1j * COMPLEX_STEP)
+        slopes = [each.imag / COMPLEX_STEP for each in outputs]
         return sum(float(np.vdot(a, b)) for a, b in zip(slopes, d_outputs, strict=True))
-    errors = [setting.error(run(factor * STEP)) for factor in (1.0, -1.0, 2.0, -2.0)]
-    return (8.0 * (errors[0] - errors[1]) - (errors[2] - errors[3])) / (12.0 * STEP)
+    errors = [
+        setting.error(run_along(setting, direction, factor * step))
+        for factor in (1.0, -1.0, 2.0, -2.0)
+    ]
+    return (8.0 * (errors[0] - errors[1]) - (errors[2] - errors[3])) / (12.0 * step)
+
+
+def run_along(
+    setting: Setting, direction: Mapping[Parameter, Array], amount: complex
+) -> list[Array]:
+    """Run the network with all weights moved along a direction: (leading axes, shape)."""
+    changes = {
+        parameter: {
+            index: np.array([value])
+            for index, value in enumerate(
+                (parameter.value.reshape(-1) + amount * slopes.reshape(-1)).tolist()
+            )
+        }
+        for parameter, slopes in direction.items()
+    }
+    dtype = np.complex128 if isinstance(amount, complex) else np.float64
+    return [each[0] for each in setting.stacked(1, changes, dtype)]

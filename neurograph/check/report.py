@@ -97,7 +97,7 @@ class GradientReport:
         counts = {kind: sum(row.verdict == kind for row in self.rows) for kind in _ORDER}
         verb = "is" if counts[WRONG] == 1 else "are"
         verdict = "no gradient is wrong" if self.ok else f"{counts[WRONG]:,} {verb} wrong"
-        kinks = f", {counts[KINK]:,} at kinks" if counts[KINK] else ""
+        kinks = {0: "", 1: ", 1 at a kink"}.get(counts[KINK], f", {counts[KINK]:,} at kinks")
         part = f" of {self.total:,}" if self.total > len(self.rows) else ""
         head = (
             f"gradient check, {self.against} against {self.method}: {len(self.rows):,}{part} "

@@ -55,7 +55,8 @@ def choose(
     if samples == "all":
         return list(sites)
     if samples is None:
-        one_run = len(setting.network.connections) * max(1, setting.x[0][..., :1].size)
+        samples_and_steps = setting.x[0].size // int(np.prod(setting.network.inputs[0].shape))
+        one_run = len(setting.network.connections) * max(1, samples_and_steps)
         most = max(50, int(_OPERATIONS[method] / max(1, one_run))) if explicit else _COMPILED
     elif isinstance(samples, (int, np.integer)) and not isinstance(samples, bool) and samples > 0:
         most = int(samples)
