@@ -53,14 +53,15 @@ class TutorialVerbs:
         (1,)
         """
         network = cast("Network", self)
-        network._sample = sample
         if explicit:
             from neurograph.interpret.tutorial import predict
 
             return predict(network, sample)
         from neurograph.train.tutorial import predict_compiled
 
-        return predict_compiled(network, sample)
+        outputs = predict_compiled(network, sample)
+        network._sample = sample  # for calc_delta, which walks it if no walk has
+        return outputs
 
     def train(
         self, labels: Any, data_set: Any, rate: float, iteration: int, *, explicit: bool = False
