@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -227,6 +230,17 @@ def test_one_weight_cannot_have_two_values():
     next(iter(graph.get_edge_data("a", "y").values()))["weight"] = 0.75
     with pytest.raises(ng.GraphError, match="share weight 0 of parameter 'w'"):
         ng.from_networkx(graph)
+
+
+def test_pruning_example(capsys):
+    path = Path(__file__).parent.parent / "examples" / "networkx_pruning.py"
+    before, after, tuned = runpy.run_path(str(path))["main"](quick=True)
+    out = capsys.readouterr().out
+    assert before >= 0.9
+    assert tuned >= max(after, 0.85) - 0.02
+    assert "131 connections" in out
+    assert "strongest path from petal_length to virginica: input[2] dense[" in out
+    assert "components: 1" in out
 
 
 # any graph ----------------------------------------------------------------------------------------
