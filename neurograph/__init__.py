@@ -24,6 +24,7 @@ _HOMES: dict[str, str] = {
     "perceptron": "Perceptron LinearUnit",
     "check.gradients": "gradient_check",
     "check.parity": "parity_check",
+    "inspect.receptive": "receptive_field ReceptiveField",
     "layers.core": "Input Dense Activation Softmax ReLU LeakyReLU Dropout",
     "layers.convolution": "Conv1D Conv2D DepthwiseConv2D",
     "layers.pooling": "MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D "
@@ -45,7 +46,7 @@ _HOMES: dict[str, str] = {
     "train.schedules": "ExponentialDecay CosineDecay PiecewiseConstant",
     "train.metrics": "Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy TopK "
     "RootMeanSquaredError Precision Recall F1 ConfusionMatrix",
-    "train.model": "Model",
+    "train.model": "Model compile",
     "train.history": "History",
     "train.session": "TrainingWarning",
     "train.callbacks": "Callback CSVLogger EarlyStopping LambdaCallback LearningRateScheduler "

@@ -375,6 +375,11 @@ def _rows_of(weight: Array) -> Array:
     return weight.reshape(weight.shape[: 2 if weight.ndim > 2 and weight.shape[1] > 1 else 1])
 
 
-def compile_network(network: Network, optimizer: Any = "rmsprop", **options: Any) -> Model:
-    """Return the model of a network; see ``Model`` for the options."""
+def compile(network: Network, optimizer: Any = "rmsprop", **options: Any) -> Model:
+    """Return the model of a network: ``net.compile(…)``, said as ``ng.compile(net, …)``.
+
+    >>> import neurograph as ng
+    >>> ng.compile(ng.Network([2, 1]), "sgd", loss="sse")
+    <Model of 'network': sse, sgd, float32>
+    """
     return Model(network, optimizer, **options)
