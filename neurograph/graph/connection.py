@@ -231,6 +231,15 @@ class Connection:
         node, layer = self.upstream_node, self.upstream_node._layer
         return node.output if layer is None else layer._output[node._index]
 
+    def signal(self) -> Any:
+        """Return what the connection brings: ``weight * upstream.output[t - delay]``."""
+        parameter = self._parameter
+        weight = self._weight if parameter is None else parameter._flat[self._index]
+        if self.passage is not None:
+            return weight * self.passage.arriving(self)
+        node, layer = self.upstream_node, self.upstream_node._layer
+        return weight * (node.output if layer is None else layer._output[node._index])
+
     def returning(self) -> Any:
         """Return what comes back: downstream delta times d net / d (weight * upstream output).
 

@@ -222,11 +222,11 @@ class Node:
         self.output = output
 
     def calc_net(self) -> None:
-        """Aggregate what arrives: net = sum of w * upstream.output (or mean, max, product)."""
+        """Aggregate what arrives: net = sum of weight * upstream output (mean, max, product)."""
         if self._aggregation == "sum":
             net: Any = 0.0
             for connection in self.upstream:
-                net = net + connection.weight * connection.arriving()
+                net = net + connection.signal()
         else:
             net = self._aggregate()
         self.net = net
@@ -238,7 +238,7 @@ class Node:
                 f"{self.label}: a node that takes the {self._aggregation} needs incoming "
                 f"connections"
             )
-        signals = [connection.weight * connection.arriving() for connection in upstream]
+        signals = [connection.signal() for connection in upstream]
         net, partials = aggregate(self._aggregation, signals)
         for connection, partial in zip(upstream, partials, strict=True):
             connection.keep_partial(partial)
