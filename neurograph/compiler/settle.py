@@ -2,7 +2,7 @@
 
 Statements that contribute to an array are written as additions. The first one to touch a region
 sets it; where contributions overlap only in part, or leave a gap, the array is filled with zeros
-first.
+first. So are gradients that are read before anything was added to them, wholly or in part.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step
+from neurograph.compiler.program import (
+    Array,
+    Loop,
+    Program,
+    Ref,
+    Statement,
+    Step,
+    statements,
+)
 
 Region = tuple[tuple[int, int], ...]
 _END = 1 << 40  # stands for the end of an axis of unknown length
@@ -19,11 +27,13 @@ _END = 1 << 40  # stands for the end of an axis of unknown length
 def settle(program: Program) -> Program:
     """Return the program with every first addition turned into an assignment."""
     forward, filled = _settle(program, program.forward)
-    backward, filled_back = _settle(program, program.backward)
+    backward, filled_back = _settle(program, program.backward, gradients=True)
     return program.with_steps([*filled, *forward], [*filled_back, *backward])
 
 
-def _settle(program: Program, steps: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+def _settle(
+    program: Program, steps: Sequence[Step], *, gradients: bool = False
+) -> tuple[list[Step], list[Step]]:
     regions: dict[str, list[Region]] = {}
     partial: set[str] = set()
     order: list[tuple[Statement, bool]] = []
@@ -48,6 +58,18 @@ def _settle(program: Program, steps: Sequence[Step]) -> tuple[list[Step], list[S
         known.append(region)
         return True
 
+    made = {program.base(statement.out.name) for statement in statements(steps)}
+
+    def read(ref: Ref) -> None:
+        base = program.base(ref.name)
+        if base not in made or program.arrays[base].role != "value":
+            return
+        region = region_of(program, ref) or whole_of(program.arrays[base])
+        known = regions.setdefault(base, [])
+        if not _covers(region, known):
+            partial.add(base)
+            known.append(whole_of(program.arrays[base]))
+
     for step in steps:
         if isinstance(step, Loop):
             for statement in step.body:
@@ -56,11 +78,13 @@ def _settle(program: Program, steps: Sequence[Step]) -> tuple[list[Step], list[S
                     partial.add(base)
                     regions.setdefault(base, []).append(whole_of(program.arrays[base]))
         body = step.body if isinstance(step, Loop) else (step,)
-        order += [(statement, first(statement)) for statement in body]
+        for statement in body:
+            for ref in statement.inputs if gradients else ():
+                read(ref)
+            order.append((statement, first(statement)))
     for base, known in regions.items():
-        if program.arrays[base].role in ("value", "gradient") and not _covers(
-            program.arrays[base], known
-        ):
+        whole = whole_of(program.arrays[base])
+        if program.arrays[base].role in ("value", "gradient") and not _covers(whole, known):
             partial.add(base)
     sets = {id(statement) for statement, is_first in order if is_first}
 
@@ -125,9 +149,8 @@ def overlap(region: Region, other: Region) -> bool:
     return all(a < d and c < b for (a, b), (c, d) in zip(region, other, strict=True))
 
 
-def _covers(array: Array, regions: list[Region]) -> bool:
-    """Whether disjoint regions fill the array (they differ along one axis at the most)."""
-    whole = whole_of(array)
+def _covers(whole: Region, regions: list[Region]) -> bool:
+    """Whether regions that differ along one axis at the most fill another."""
     if any(_inside(whole, region) for region in regions):
         return True
     for axis in range(len(whole)):
@@ -136,7 +159,7 @@ def _covers(array: Array, regions: list[Region]) -> bool:
             for region in regions
             if all(_inside((whole[k],), (region[k],)) for k in range(len(whole)) if k != axis)
         ]
-        reach = 0
+        reach = whole[axis][0]
         for low, high in sorted(rest):
             if low > reach:
                 break
