@@ -49,6 +49,7 @@ _HOMES: dict[str, str] = {
     "train.model": "Model compile",
     "train.history": "History",
     "train.session": "TrainingWarning",
+    "train.ranks": "average_over_ranks",
     "train.callbacks": "Callback CSVLogger EarlyStopping LambdaCallback LearningRateScheduler "
     "ReduceLROnPlateau TerminateOnNaN",
     "train.checkpoint": "ModelCheckpoint",

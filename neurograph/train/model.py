@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,6 +118,10 @@ class Model(ModelVerbs):
         self.update = update
         handmade = self.network.handmade
         self._edges = (handmade.connections, handmade.table(), handmade.weights)
+
+    def set_exchange(self, exchange: Callable[[Array], None] | None) -> None:
+        """Have the gradients of every step changed in place before the update, or no longer."""
+        self.update.exchange = exchange
 
     def _moved(self, fresh: Update) -> dict[int, tuple[int, int]]:
         """Return where weights that were there before are now: new start to (old start, length)."""

@@ -26,12 +26,15 @@ class Update:
         The optimizer's arrays, each as long as the trainable part of the arena.
     step : int
         How many updates were made.
+    exchange : callable or None
+        Called with the gradients before each step, to change them in place.
     """
 
     def __init__(self, arena: Arena, optimizer: Optimizer, step: int = 0) -> None:
         self.arena = arena
         self.optimizer = optimizer
         self.step = step
+        self.exchange: Callable[[Array], None] | None = None
         count = arena.trainable
         self.w, self.g = arena.parameters[:count], arena.gradients[:count]
         self.state: dict[str, Array] = dict.fromkeys(optimizer.state_names, self.w)
@@ -41,6 +44,8 @@ class Update:
 
     def run(self) -> None:
         """Take one step."""
+        if self.exchange is not None:
+            self.exchange(self.g)
         for name, value in self.optimizer.scalars(self.step).items():
             self._scalars[name][...] = value
         self._function()
@@ -135,7 +140,7 @@ def carry_state(old: Update, new: Update, moved: Mapping[int, tuple[int, int]]) 
     moved : mapping
         For runs of weights that stay together: new start to (old start, length).
     """
-    new.step = old.step
+    new.step, new.exchange = old.step, old.exchange
     for name, array in new.state.items():
         before = old.state[name]
         for start, (from_start, length) in moved.items():
