@@ -38,6 +38,28 @@ class Place:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A bundle as the structure describes it; ``whole`` if neither of its layers lost a node."""
+
+    row: Record
+    source: Layer | None
+    target: Layer | None
+    delay: int
+    parameter: Parameter | None
+    whole: bool
+
+    def fits(self, up: Place, down: Place, data: dict[str, Any]) -> bool:
+        """Whether an edge may be one of its connections."""
+        name = None if self.parameter is None else self.parameter.name
+        return (
+            up.layer is self.source
+            and down.layer is self.target
+            and data.get("delay", 0) == self.delay
+            and data.get("parameter") == name
+        )
+
+
 class LayerReader:
     """The layers, bundles and parameters that ``graph.graph["structure"]`` describes.
 
@@ -104,12 +126,10 @@ class LayerReader:
         """
         parameter = self.parameters[name]
         seen = self.weighed.setdefault(name, {})
-        flat = parameter.value.reshape(-1)
+        flat, size = parameter.value.reshape(-1), parameter.size
         for what, index, weight, free in uses:
-            if not 0 <= index < parameter.size:
-                raise GraphError(
-                    f"{what}: index {index} is outside parameter {name!r} of {parameter.size}"
-                )
+            if not 0 <= index < size:
+                raise GraphError(f"{what}: index {index} is outside parameter {name!r} of {size}")
             before = seen.setdefault(index, (what, weight))
             if before[1] != weight:
                 raise GraphError(
@@ -228,52 +248,53 @@ class LayerReader:
 
         Returns the parameters by name.
         """
-        mine: dict[int, list[Edge]] = {}
-        rows = [
-            (target, each)
+        bundles = [
+            self._described(each, target)
             for target, row in enumerate(self.rows)
             for each in row.records("incoming", f"{row.what}: bundle")
         ]
+        mine: list[list[Edge]] = [[] for _ in bundles]
         for edge in edges:
-            number = edge[2].get("bundle", -1)
-            known = isinstance(number, int) and 0 <= number < len(rows)
-            if known and self._fits(edge, *rows[number]):
-                mine.setdefault(number, []).append(edge)
-            else:
-                self.loose_edges.append(edge)
-        for number, (target, row) in enumerate(rows):
-            self._bundle(row, target, mine.get(number, []))
+            up, down, data = edge
+            number = data.get("bundle", -1)
+            if isinstance(number, int) and 0 <= number < len(bundles):
+                place, other = self.places.get(up), self.places.get(down)
+                if place and other and bundles[number].fits(place, other, data):
+                    mine[number].append(edge)
+                    continue
+            self.loose_edges.append(edge)
+        for bundle, found in zip(bundles, mine, strict=True):
+            self._make_bundle(bundle, found)
         return self.parameters
 
-    def _fits(self, edge: Edge, target: int, row: Record) -> bool:
-        up, down, data = edge
-        source = self.by_row[row.whole("source", below=len(self.rows))]
-        ends = self.layer_at(up) is source and self.layer_at(down) is self.by_row[target]
-        delay = int(row.fields.get("delay", 0))
-        parameter = self._parameter(row)
-        name = None if parameter is None else parameter.name
-        return ends and data.get("delay", 0) == delay and data.get("parameter") == name
+    def _described(self, row: Record, target: int) -> Described:
+        source = row.whole("source", below=len(self.rows))
+        parameter = None
+        if "parameter" in row:
+            number = row.whole("parameter", below=len(self.parameters))
+            parameter = list(self.parameters.values())[number]
+        return Described(
+            row,
+            self.by_row[source],
+            self.by_row[target],
+            row.whole("delay", least=-(2**31)) if "delay" in row else 0,
+            parameter,
+            self.whole[source] and self.whole[target],
+        )
 
-    def _parameter(self, row: Record) -> Parameter | None:
-        if "parameter" not in row:
-            return None
-        return list(self.parameters.values())[row.whole("parameter", below=len(self.parameters))]
-
-    def _bundle(self, row: Record, target_row: int, edges: list[Edge]) -> None:
-        source_row = row.whole("source", below=len(self.rows))
-        source, target = self.by_row[source_row], self.by_row[target_row]
+    def _make_bundle(self, bundle: Described, edges: list[Edge]) -> None:
+        source, target, parameter = bundle.source, bundle.target, bundle.parameter
         if source is None or target is None:
             return
-        parameter = self._parameter(row)
-        delay = int(row.fields.get("delay", 0))
         ups = np.array([self.places[up].index for up, _, _ in edges], dtype=np.int64)
         downs = np.array([self.places[down].index for _, down, _ in edges], dtype=np.int64)
-        addresses = np.array([each.get("index", 0) for _, _, each in edges], dtype=np.int64)
+        addresses = np.array([data.get("index", 0) for _, _, data in edges], dtype=np.int64)
         if parameter is not None:
             self._weigh_edges(parameter, edges)
-        if self.whole[source_row] and self.whole[target_row]:
-            options = Revived()(row.mapping("options"))
-            made = make_bundle(row.text("type"), source, target, parameter, delay, options)
+        if bundle.whole:
+            options = Revived()(bundle.row.mapping("options"))
+            kind = bundle.row.text("type")
+            made = make_bundle(kind, source, target, parameter, bundle.delay, options)
             if _same(made, ups, downs, addresses):
                 return
             target.incoming.remove(made)
@@ -281,20 +302,26 @@ class LayerReader:
                 raise GraphError(
                     f"{made.label}: its connections cannot be taken out one by one; keep them all"
                 )
+        if len(set(zip(ups.tolist(), downs.tolist(), strict=True))) < len(edges):
+            raise GraphError(
+                f"{source.name} -> {target.name}: two edges of one bundle join one pair; take "
+                f"the attribute 'bundle' off the second"
+            )
         if parameter is not None:
             self.changed.add(parameter.name)
         if len(edges):
-            TableConnections(source, target, parameter, ups, downs, addresses, delay)
+            TableConnections(source, target, parameter, ups, downs, addresses, bundle.delay)
 
     def _weigh_edges(self, parameter: Parameter, edges: list[Edge]) -> None:
         uses = []
+        gradients = parameter.gradient.reshape(-1)
         for up, down, data in edges:
             what = f"edge {up!r} -> {down!r}"
             index = whole_number(what, "index", data.get("index", 0))
             weight = real(what, "weight", data.get("weight"))
             uses.append((what, index, weight, flag(what, "trainable", data.get("trainable", True))))
-            gradient = real(what, "gradient", data.get("gradient", 0.0))
-            parameter.gradient.reshape(-1)[index] = gradient
+            if data.get("gradient"):
+                gradients[index] = real(what, "gradient", data["gradient"])
         self.weigh(parameter.name, uses)
 
     def retire(self) -> None:

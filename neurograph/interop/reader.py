@@ -53,8 +53,9 @@ class Reader:
         ends = self._ends()
         self._delay_cycles()
         self.parameters = self.layers.read(self.edges)
+        given = set(ends["inputs"])
         for key in self.loose:
-            self.nodes[key] = self._node(key, ends)
+            self.nodes[key] = self._node(key, is_input=key in given)
         self._feed(ends["inputs"])
         self._shared_parameters()
         self.layers.retire()
@@ -135,14 +136,14 @@ class Reader:
 
     # nodes and edges ------------------------------------------------------------------------------
 
-    def _node(self, key: Any, ends: Mapping[str, list[Any]]) -> Node:
+    def _node(self, key: Any, is_input: bool) -> Node:
         data, name = self.graph.nodes[key], self.names[key]
         what = f"node {name!r}"
         position = data.get("position")
         if position is not None:
             position = [whole_number(what, "position", each) for each in position]
         role = choice(what, "role", data.get("role"), ("input", "const", "units"))
-        if key in ends["inputs"] and not self.graph.in_degree(key):
+        if is_input and not self.graph.in_degree(key):
             return InputNode(name, position=position)
         if role == "const":
             const = ConstNode(name)
