@@ -1,8 +1,11 @@
 """Checkpoints: whatever happens to a training, it goes on as if nothing had."""
 
+import copy
+import functools
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -12,8 +15,10 @@ import numpy as np
 import pytest
 
 import neurograph as ng
+from neurograph.storage.file import Loaded
 from neurograph.storage.file import load as load_file
 from neurograph.storage.file import save as save_file
+from neurograph.train.restore import restore_model
 
 RNG = np.random.default_rng(9)
 X = RNG.normal(size=(60, 4))
@@ -348,6 +353,41 @@ def test_wrong_contents_are_explained(tmp_path, case):
         ng.load(path)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
+
+
+JUNK = [None, -1, 3, 10**30, 1.5, float("nan"), "", "x", [], {}, [1], True, np.zeros(2), (1, 2)]
+
+
+def places(value, before=()):
+    """Yield the way to every value inside nested mappings and lists."""
+    rows = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in rows:
+        yield (*before, key)
+        if isinstance(each, (dict, list)):
+            yield from places(each, (*before, key))
+
+
+def test_any_wrong_value_is_refused_or_harmless(tmp_path):
+    """One value after the other is replaced, at random; nothing but our own errors may come."""
+    path = tmp_path / "model.safetensors"
+    watch = [ng.ModelCheckpoint(path, save_freq=4), ng.EarlyStopping("loss", patience=9)]
+    with pytest.raises(StopError):
+        train(make(metrics=["acc", "confusion_matrix"]), *watch, stop_after(11), accumulate=3)
+    good, chance = load_file(path), random.Random(4)
+    section = good.extras["model"]
+    ways = list(places(section))
+    refused = 0
+    for _ in range(60):
+        changed, way = copy.deepcopy(section), chance.choice(ways)
+        inside = functools.reduce(lambda value, key: value[key], way[:-1], changed)
+        inside[way[-1]] = chance.choice(JUNK)
+        network = make().network
+        try:
+            model = restore_model(Loaded(network, good.tensors, {"model": changed}, "a file"))
+            train(model, ng.EarlyStopping("loss", patience=9), resume=True, accumulate=3)
+        except ng.NeurographError:
+            refused += 1
+    assert 30 < refused < 60
 
 
 def test_a_cut_file_is_refused(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurograph.errors import OptionError
+from neurograph.errors import FormatError, OptionError
 
 if TYPE_CHECKING:
     from neurograph.train.model import Model
@@ -161,7 +161,12 @@ class CallbackList:
             found = next((row for row in waiting if row.get("callback") == kind), None)
             if found is not None:
                 waiting.remove(found)
-                each.set_state(found.get("state", {}))
+                try:
+                    each.set_state(found.get("state", {}))
+                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                    raise FormatError(
+                        f"the checkpoint's state of {kind} is not one: {error!r}"
+                    ) from error
 
 
 def _as_list(callbacks: Any) -> list[Callback]:

@@ -186,7 +186,8 @@ class ModelCheckpoint(Callback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what ``get_state`` returned."""
-        self.best, self._seen, self._epoch = state["best"], state["seen"], state["epoch"]
+        self.best = float(state["best"])
+        self._seen, self._epoch = int(state["seen"]), int(state["epoch"])
 
 
 def newest_checkpoint(path: StrPath) -> str | None:

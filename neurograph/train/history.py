@@ -101,7 +101,7 @@ class History:
             for epoch, row, seconds in table:
                 found.add(int(epoch), dict(row), float(seconds))
             found.stopped = str(config["stopped"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"this is not a history: {error}") from error
         return found
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from neurograph.errors import unknown
 from neurograph.options import number, whole
 from neurograph.parameter import Array
@@ -166,6 +168,7 @@ class EarlyStopping(Callback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what ``get_state`` returned."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self.stopped_epoch, self._wait = state["stopped_epoch"], state["wait"]
-        self._weights = dict(state["weights"])
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self.stopped_epoch, self._wait = int(state["stopped_epoch"]), int(state["wait"])
+        weights = {name: np.array(each, float) for name, each in state["weights"].items()}
+        self._weights = weights

@@ -115,8 +115,10 @@ class Bar(Progress):
         from rich.text import Text
 
         finished = not timing.endswith("left") and batch == self._steps
-        steps = "" if self._steps is None else f"/{self._steps}"
-        tail = Text().append(f"{batch}{steps}", "dim").append(f" {timing}".ljust(8), "magenta")
+        done = f"{batch}"
+        if self._steps is not None:
+            done = f"{batch:>{len(str(self._steps))}}/{self._steps}"
+        tail = Text().append(done, "dim").append(f"  {timing:<11}", "magenta")
         for name, value in logs.items():
             tail.append(f"  {name} ", "dim").append(
                 shown(value), self._style(name, value, finished)

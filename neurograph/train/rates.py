@@ -83,8 +83,8 @@ class ReduceLROnPlateau(Callback):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what ``get_state`` returned."""
-        self._best, self._wait = state["best"], state["wait"]
-        self._cooling = state["cooling"]
+        self._best, self._wait = float(state["best"]), int(state["wait"])
+        self._cooling = int(state["cooling"])
 
 
 class LearningRateScheduler(Callback):

@@ -58,7 +58,7 @@ def restore_model(
             dtype=record.text("dtype"),
             seed=restored_generator(record.fields.get("generator")),  # type: ignore[arg-type]
             passes=record.fields.get("passes"),
-            threads=record.fields.get("threads"),
+            threads=record.whole("threads", least=1) if "threads" in record else None,
             loss_weights=record.fields.get("loss_weights") or (),
         )
         _put_optimizer(model, loaded, record)

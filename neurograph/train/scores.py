@@ -11,6 +11,7 @@ import numpy as np
 
 from neurograph.compiler.executable import PREDICT
 from neurograph.compiler.plan import Plan
+from neurograph.errors import FormatError
 from neurograph.parameter import Array
 from neurograph.train.checked import Checked
 from neurograph.train.loss import OwnLoss
@@ -117,13 +118,17 @@ class Scores:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what ``get_state`` returned."""
+        if len(state["metrics"]) != len(self.metrics):
+            raise FormatError("the checkpoint's scores are those of other metrics")
         self.total, self.samples = float(state["total"]), int(state["samples"])
         for metric, gathered in zip(self.metrics, state["metrics"], strict=True):
             metric.reset()
-            known = _gathered(metric)
-            for name, value in gathered.items():
-                if name in known:
-                    setattr(metric, name, value)
+            for name, known in _gathered(metric).items():
+                value = gathered.get(name)
+                same = np.ndarray if isinstance(known, np.ndarray) else (int, float)
+                if not isinstance(value, same) or np.ndim(value) != np.ndim(known):
+                    raise FormatError(f"the checkpoint has no {name} of metric {metric.name!r}")
+                setattr(metric, name, value)
 
 
 def _sees_batches(metric: Metric) -> bool:

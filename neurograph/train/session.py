@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurograph.compiler.plan import Plan
-from neurograph.errors import DataError
+from neurograph.errors import DataError, FormatError
 from neurograph.parameter import Array
 from neurograph.storage.randomness import generator_state, restored_generator
 from neurograph.train.batches import Batches
@@ -94,6 +94,11 @@ class Gathered:
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what ``get_state`` returned."""
+        if state["sum"].shape != self._sum.shape:
+            raise FormatError(
+                f"the checkpoint's gathered gradients have shape {state['sum'].shape}, expected "
+                f"{self._sum.shape}"
+            )
         self.count, self.samples = int(state["count"]), int(state["samples"])
         self._sum[...] = state["sum"]
 
@@ -318,9 +323,9 @@ class Session:
             The data, or the way they are batched, are not those of the other training.
         """
         now = {**self.source.fingerprint(), "accumulate": self.course.accumulate}
-        before = {**state["data"], "accumulate": state["accumulate"]}
+        before = {**state.get("data", {}), "accumulate": state["accumulate"]}
         for name in [*before, *now]:
-            if before.get(name) != now.get(name):
+            if (type(before.get(name)), before.get(name)) != (type(now.get(name)), now.get(name)):
                 raise DataError(
                     f"fit: the training to go on with had {name} {before.get(name)}, this one has "
                     f"{now.get(name)}; only with the same data, batches and order can it end as if "
@@ -333,6 +338,6 @@ class Session:
         self.history = history
         if self.batch:
             self.scores.set_state(state["scores"])
-        if state["gathered"] is not None:
+        if state.get("gathered") is not None:
             self.gathered.set_state(state["gathered"])
         self._resumed = state
