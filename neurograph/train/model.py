@@ -162,7 +162,9 @@ class Model(ModelVerbs):
         executable.feed_targets(mode, plan, targets)
         plan.forward()
         assert plan.backward is not None
-        return plan, plan.backward()
+        loss = plan.backward()
+        self.network.gradients_due = False
+        return plan, loss
 
     def step(self, inputs: Sequence[Array], targets: Sequence[Array]) -> tuple[Plan, float]:
         """Take one training step on checked arrays; return the plan and the loss."""
