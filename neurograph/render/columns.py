@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurograph.graph.node import ConstNode
+from neurograph.graph.node import ConstNode, InputNode
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -17,7 +17,8 @@ def unit_columns(network: Network) -> list[list[int]]:
     """Return the units of a network by column, each column in the order of the network.
 
     A unit is a library layer or a hand-made node. Its column is the length of the longest path to
-    it, where connections that close a cycle through time do not count. Constants and noise stand in
+    it, where connections that close a cycle through time do not count; inputs stand in the first
+    alone. Constants and noise stand in
     the column before the first unit that they feed, below the others; outputs that feed nothing
     stand in the last column.
 
@@ -30,7 +31,8 @@ def unit_columns(network: Network) -> list[list[int]]:
     arcs, count = network.arcs()
     late = _late_units(network)
     ahead = ~late[arcs.sources] & _going_ahead(network)
-    level = _longest_paths(arcs.sources[ahead], arcs.targets[ahead], count)
+    first = [int(not (late[unit] or _is_input(network, unit))) for unit in range(count)]
+    level = _longest_paths(arcs.sources[ahead], arcs.targets[ahead], first)
     last = int(level[~late].max(initial=0))
     feeding = set(arcs.sources[ahead].tolist())
     for port in network.outputs:
@@ -46,6 +48,13 @@ def unit_columns(network: Network) -> list[list[int]]:
     for unit in sorted(shown, key=lambda unit: (bool(late[unit]), unit)):
         columns[level[unit]].append(unit)
     return columns
+
+
+def _is_input(network: Network, unit: int) -> bool:
+    library = network._library
+    if unit < len(library):
+        return library[unit].role == "input"
+    return isinstance(network.handmade.nodes[unit - len(library)], InputNode)
 
 
 def _late_units(network: Network) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -69,13 +78,13 @@ def _going_ahead(network: Network) -> np.ndarray[tuple[int], np.dtype[np.bool_]]
 def _longest_paths(
     sources: np.ndarray[tuple[int], np.dtype[np.int64]],
     targets: np.ndarray[tuple[int], np.dtype[np.int64]],
-    count: int,
+    level: list[int],
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    count = len(level)
     below: list[list[int]] = [[] for _ in range(count)]
     for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
         below[source].append(target)
     waiting = np.bincount(targets, minlength=count).tolist()
-    level = [0] * count
     ready = deque(unit for unit in range(count) if not waiting[unit])
     while ready:
         unit = ready.popleft()

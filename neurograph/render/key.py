@@ -61,12 +61,24 @@ def _key(painter: Painter) -> str:
         cells += cell("   ") + scale(what, largest, hues)
     if painter.arrows and any(wire.strength < 0 for wire in wires):
         cells += cell("   arrow: positive, bar: negative")
+    delays = sorted({wire.delay for wire in wires if wire.delay})
+    if delays and not painter.names_delays and not painter.scene.unrolled:
+        cells += cell("   curves: " + ", ".join(late(delay) for delay in delays[:4]))
     if any(wire.parameter and not wire.trainable for wire in wires):
         cells += cell("   dashed: frozen")
     if any(wire.parameter is None for wire in wires):
         cells += cell("   dotted: constant")
     cells = cells or cell(" ")
     return f'<table border="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>'
+
+
+def late(delay: int) -> str:
+    """Return how a delay is written.
+
+    >>> late(1), late(-2)
+    ('t−1', 't+2')
+    """
+    return f"t{-delay:+d}".replace("-", "−")
 
 
 def cell(text: str) -> str:

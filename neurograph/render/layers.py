@@ -8,6 +8,7 @@ import graphviz
 
 from neurograph.render.boxes import Box, boxes_of, with_followers
 from neurograph.render.folding import Run, find_runs
+from neurograph.render.key import late
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.style import FAINT, INK, clip, count, markup, text_width
@@ -187,7 +188,7 @@ class _Plan:
 
     def late(self, up: int, down: int, delay: int) -> None:
         """Draw a connection through time."""
-        text = f"t{-delay:+d}".replace("-", "−")
+        text = late(delay)
         self.picture.edge(
             f"b{up}",
             f"b{down}",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from neurograph.graph.network import Port
 from neurograph.render.curves import Curve, Spot, bend, loop, route
 from neurograph.render.fill import Fill
-from neurograph.render.key import caption_rows
+from neurograph.render.key import caption_rows, late
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.scene import NAME_SIZE, Disc, Gap, Header, Scene, Wire
@@ -28,6 +28,7 @@ from neurograph.render.style import (
 
 THIN, THICK = 0.6, 3.4
 FEW_WIRES = 60
+FEW_LATE = 18
 MANY_WIRES = 1500
 ARROW, BAR = 6.0, 2.0  # the lengths of an arrow's head and of a bar
 SKIP_BULGES = (0, 26, -26, 46, -46, 70, -70, 100, -100, 140, -140, 190, -190)
@@ -55,6 +56,8 @@ class Painter:
         strengths = [abs(wire.strength) for wire in scene.wires if wire.parameter is not None]
         self.largest = max(strengths, default=0.0)
         self.hues = GRADIENT_HUES if options.strength == "gradient" else WEIGHT_HUES
+        late_wires = sum(1 for wire in scene.wires if wire.delay)
+        self.names_delays = self.arrows and late_wires <= FEW_LATE
         self.looped = {wire.up.serial for wire in scene.wires if wire.up is wire.down}
         self.groups = shared_groups(scene.wires)
         self.labels: list[tuple[float, float, float, float]] = []
@@ -247,8 +250,8 @@ class Painter:
             where = f"[{wire.address}]" if wire.parameter.size > 1 else ""
             name = wire.parameter.name.rsplit("/")[-1]
             parts.insert(0, f"{name}{where}" + (" =" if parts else ""))
-        if wire.delay and few and not self.scene.unrolled:
-            parts.append(f"t{-wire.delay:+d}".replace("-", "−"))
+        if wire.delay and self.names_delays and not self.scene.unrolled:
+            parts.append(late(wire.delay))
         return " ".join(parts)
 
     def wire_label(self, number: int, curve: Curve, text: str, looped: bool) -> None:
