@@ -247,8 +247,7 @@ class Session:
             if guarded and not -INF < loss < INF:
                 self._refuse(plan, loss, samples)
                 return False
-            if plan.moving:
-                model.executable.after_training(plan)
+            model.executable.after_training(plan)
             if gathers:
                 self.gathered.add(samples)
             else:
