@@ -37,6 +37,9 @@ _HOMES: dict[str, str] = {
     "layers.repeating": "TimeDistributed RepeatVector",
     "layers.embedding": "Embedding",
     "layers.masking": "Masking",
+    "layers.trees": "Recursive ChildSumTreeLSTM",
+    "graph.tree": "Tree",
+    "graph.tree_network": "tree_network tree_values",
     "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal VarianceScaling "
     "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal Identity",
     "regularizers": "L1 L2 L1L2",

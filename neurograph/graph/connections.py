@@ -74,6 +74,7 @@ class Bundle(Connections):
 
     constant = 1.0
     reverses = False  # whether step t of the target reads step T - 1 - t of the source
+    along_trees = False  # whether steps are nodes of a tree, and it joins a node to its children
 
     def __init__(
         self, source: Layer, target: Layer, parameter: Parameter | None, delay: int = 0

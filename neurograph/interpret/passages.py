@@ -122,6 +122,11 @@ def passage_of(connection: Connection) -> Passage | None:
     up, down = connection.upstream_node.layer, connection.downstream_node.layer
     if connection.upstream_node.is_constant:
         return FROM_CONSTANT
+    if getattr(connection._bundle, "along_trees", False):
+        raise GraphError(
+            f"{connection.label}: this network goes along trees, so it is run node by node for one "
+            f"tree at a time: ng.tree_network(net, tree) makes the network of that tree"
+        )
     if connection.reverses:
         return REVERSED
     if up.sequence and down.sequence:

@@ -116,16 +116,17 @@ class LSTM(Recurrent):
 
 @dataclass(frozen=True)
 class ForgetBias:
-    """An LSTM's bias: 1 for the forget gate, the others as another initializer says."""
+    """The bias of four gates: 1 for the forget gate, the others as another initializer says."""
 
     units: int
     others: Initializer
+    place: int = 1
 
     def __call__(self, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
         """Return the bias, (4 units,)."""
-        first = self.others((self.units,), generator)
-        rest = self.others((2 * self.units,), generator)
-        return np.concatenate([first, np.ones(self.units), rest])
+        found = np.asarray(self.others((4 * self.units,), generator), dtype=np.float64).copy()
+        found[self.place * self.units : (self.place + 1) * self.units] = 1.0
+        return found
 
 
 @dataclass(frozen=True, eq=False)

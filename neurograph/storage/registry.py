@@ -24,6 +24,8 @@ _HOMES: dict[str, str] = {
     "neurograph.graph.spatial": "ConvolutionConnections PoolingConnections",
     "neurograph.graph.temporal": "FoldConnections UnfoldConnections StepConnections "
     "ReverseConnections",
+    "neurograph.graph.trees": "ChildConnections ParentConnections LeafConnections "
+    "InnerConnections RootConnections",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 MOST_CELLS = 2**26
