@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from neurograph.errors import GraphError, OptionError, unknown
-from neurograph.graph.bundles import DenseConnections, TableConnections
+from neurograph.graph.bundles import TableConnections
 from neurograph.graph.connection import Connection
 from neurograph.graph.connections import AllConnections, Bundle, Connections
+from neurograph.graph.ends import Names, depth_of, ends_of, upstream_layers
 from neurograph.graph.handmade import HandMade, collect
 from neurograph.graph.layer import Layer
 from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.graph.prune import prune_bundle
 from neurograph.graph.schedule import Arcs, Stage, schedule
-from neurograph.graph.tutorial import fully_connected
 from neurograph.graph.verbs import NetworkVerbs
 from neurograph.parameter import Parameter, Version
 
@@ -85,7 +86,7 @@ class Network(NetworkVerbs):
         seed: int | np.random.Generator | None = None,
     ) -> None:
         self._begin(name, seed)
-        inputs, outputs = _ends(layers, inputs, outputs)
+        inputs, outputs = ends_of(layers, inputs, outputs)
         self._gather(inputs, outputs)
         self.inputs = self._ports(inputs)
         self.outputs = self._ports(outputs)
@@ -140,7 +141,7 @@ class Network(NetworkVerbs):
         nodes = collect(end for end in ends if isinstance(end, Node))
         loose = [node for node in nodes if node._layer is None or node._layer.kind == "node"]
         wired = [node for node in nodes if node._layer is not None and node._layer.kind != "node"]
-        layers = _upstream_layers(
+        layers = upstream_layers(
             [end for end in ends if isinstance(end, Layer)] + [node.layer for node in wired]
         )
         foreign = next((layer for layer in layers if layer.network is not None), None)
@@ -200,7 +201,7 @@ class Network(NetworkVerbs):
             if layer.name in taken:
                 raise GraphError(f"two layers are called {layer.name!r}; give one another name")
             taken.add(layer.name)
-        for layer in sorted(self.layers, key=_depth):
+        for layer in sorted(self.layers, key=depth_of):
             if not layer.name and layer.root is not None:
                 part = next((k for k, v in layer.root.parts.items() if v is layer), layer.kind)
                 layer.name = names.free(f"{layer.root.name}/{part}", taken)
@@ -450,7 +451,7 @@ class Network(NetworkVerbs):
             raise OptionError(f"prune({threshold}): the threshold must be 0 or more")
         removed = 0
         for bundle in self.bundles:
-            removed += _prune_bundle(bundle, threshold)
+            removed += prune_bundle(bundle, threshold)
         weak = [
             each
             for each in self.handmade.connections
@@ -498,93 +499,3 @@ class Network(NetworkVerbs):
 
     def __repr__(self) -> str:
         return f"<Network {self}>"
-
-
-def _ends(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[list[Any], list[Any]]:
-    if layers is None:
-        if inputs is None or outputs is None:
-            raise OptionError("Network: give a list of layers, or both inputs= and outputs=")
-        return _as_list(inputs), _as_list(outputs)
-    if inputs is not None or outputs is not None:
-        raise OptionError("Network: give a list of layers, or inputs= and outputs=, not both")
-    if not len(layers):
-        raise OptionError("Network([]): give layer sizes, or ng.Input(…) and layers")
-    if all(isinstance(each, (int, np.integer)) for each in layers):
-        built = fully_connected([int(each) for each in layers])
-        return [built[0]], [built[-1]]
-    first = layers[0]
-    if not isinstance(first, Layer):
-        raise GraphError(
-            f"Network: the first of the layers is {first!r}; start with ng.Input(shape)"
-        )
-    last: Any = first
-    for recipe in layers[1:]:
-        if not callable(recipe):
-            raise GraphError(f"Network: {recipe!r} is not a layer of neurograph")
-        last = recipe(last)
-    return [first], _as_list(last)
-
-
-def _as_list(ends: Any) -> list[Any]:
-    return list(ends) if isinstance(ends, (list, tuple)) else [ends]
-
-
-def _depth(layer: Layer) -> int:
-    """Return of how many layers, one inside the other, a layer is a part."""
-    return 0 if layer.root is None else 1 + _depth(layer.root)
-
-
-def _upstream_layers(ends: list[Layer]) -> list[Layer]:
-    """Return the layers that the given ones need, in the order they were made."""
-    seen = {id(layer): layer for layer in ends}
-    stack = list(seen.values())
-    while stack:
-        layer = stack.pop()
-        needed = [bundle.source for bundle in layer.incoming]
-        others = (layer.const, layer.initial, layer.mask)
-        needed += [each for each in others if isinstance(each, Layer)]
-        needed += layer.parts.values()
-        if layer.root is not None:
-            needed.append(layer.root)
-        for other in needed:
-            if id(other) not in seen:
-                seen[id(other)] = other
-                stack.append(other)
-    return sorted(seen.values(), key=lambda layer: layer.serial)
-
-
-class Names:
-    """Gives out free names: the base, then ``base_1``, ``base_2``, …, each in constant time."""
-
-    def __init__(self) -> None:
-        self._next: dict[str, int] = {}
-
-    def free(self, base: str, taken: Container[str]) -> str:
-        """Return the first numbered form of ``base`` that is not taken."""
-        number = self._next.get(base, 0)
-        name = f"{base}_{number}" if number else base
-        while name in taken:
-            number += 1
-            name = f"{base}_{number}"
-        self._next[base] = number
-        return name
-
-
-def _prune_bundle(bundle: Bundle, threshold: float) -> int:
-    parameter = bundle.parameter
-    if isinstance(bundle, DenseConnections) and bundle.positions == 1 and parameter is not None:
-        units = slice(bundle.first_column, bundle.first_column + bundle.units)
-        weak = np.abs(parameter.value[:, units]) < threshold
-        if bundle.mask is not None:
-            weak &= ~bundle.mask
-        if weak.any():
-            if bundle.target.aggregation != "sum":
-                raise GraphError(f"{bundle.label}: prune works on layers that take the sum")
-            bundle.remove_where(*np.nonzero(weak))
-        return int(weak.sum())
-    if isinstance(bundle, TableConnections) and parameter is not None:
-        kept = np.abs(parameter.value.reshape(-1)[bundle.addresses]) >= threshold
-        if not kept.all():
-            bundle.keep_only(kept)
-        return int((~kept).sum())
-    return 0
