@@ -5,6 +5,8 @@ python examples/lenet_mnist.py
 
 import sys
 
+import numpy as np
+
 import neurograph as ng
 
 
@@ -35,8 +37,10 @@ def main(quick: bool = False) -> float:
     print(f"{accuracy:.2%} of the test digits are read right")
 
     model.inspect(data.test.x[:1], data.test.y[:1])
-    node = net.layer("conv2d")[14, 14, 0]
-    print(f"{node.label} sees {len(node.upstream) - 1} pixels: {node.upstream[0].label}, …")
+    feature_map = net.layer("conv2d").output[0, :, :, 0]
+    row, column = np.unravel_index(feature_map.argmax(), feature_map.shape)
+    node = net.layer("conv2d")[int(row), int(column), 0]
+    print(f"{node.label}, the brightest of its map, sees {len(node.upstream) - 1} pixels")
     print(node.explain(limit=4))
     return accuracy
 

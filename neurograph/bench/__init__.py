@@ -1,0 +1,1 @@
+"""The benchmark: training steps of known networks, here and in other libraries."""
