@@ -180,7 +180,9 @@ class Sparse(nn.Module):
         """Return the outputs of the last level."""
         values = [x.T]
         for (place, before), weight in zip(self.places, self.weights, strict=True):
-            shape, sure = (WIDTH, before), {"is_coalesced": True, "check_invariants": False}
-            matrix = torch.sparse_coo_tensor(place, weight, shape, **sure)
+            shape = (WIDTH, before)
+            matrix = torch.sparse_coo_tensor(
+                place, weight, shape, is_coalesced=True, check_invariants=False
+            )
             values.append(torch.tanh(torch.sparse.mm(matrix, torch.cat(values))))
         return values[-1].T
