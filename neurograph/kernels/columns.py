@@ -83,8 +83,10 @@ def windows(cells: Array, geometry: Geometry2D, rows: int, by_tap: bool) -> Arra
     return as_strided(cells, shape, (channels * channel, *strides))
 
 
-def window_items(cells: Array, geometry: Geometry2D, rows: int, begin: int = 0) -> Array | None:
-    """Return the windows of padded images with each of their rows as one item; see `items`.
+def window_items(
+    cells: Array, geometry: Geometry2D, rows: int, by_tap: bool, begin: int = 0
+) -> Array | None:
+    """Return the windows of padded images with short runs as items; see `items`.
 
     Parameters
     ----------
@@ -93,22 +95,29 @@ def window_items(cells: Array, geometry: Geometry2D, rows: int, begin: int = 0) 
     geometry : Geometry2D
     rows : int
         Rows of windows.
+    by_tap : bool
+        Whether the taps come first; then an item is what a tap sees in a row of windows.
     begin : int
         The first window's row.
 
     Returns
     -------
-    view : (images, rows, columns, kernel rows), or None
-        None where the rows of windows are long, or not one run.
+    view : (images, rows, columns, kernel rows), or (kernel rows, kernel columns, images, rows)
+        None where the items would be long, or not one run.
     """
     image, row, column, number = cells.strides
-    run = geometry.kernel[1] * geometry.in_shape[2] * number
-    merged = geometry.groups == 1 and geometry.dilation[1] == 1 and cells.flags.c_contiguous
-    if not merged or run == number or run >= 2 * SHORT:
-        return None
-    shape = (len(cells), rows, geometry.out_shape[1], geometry.kernel[0])
     down, right = geometry.strides
-    strides = (image, down * row, right * column, geometry.dilation[0] * row)
+    high, wide = geometry.kernel
+    places, width = (len(cells), rows), geometry.out_shape[1]
+    tall, far = geometry.dilation
+    if by_tap:
+        run, merged = width * number, column * right == number
+        shape, strides = (high, wide, *places), (tall * row, far * column, image, down * row)
+    else:
+        run, merged = wide * geometry.in_shape[2] * number, far == 1 and geometry.groups == 1
+        shape, strides = (*places, width, high), (image, down * row, right * column, tall * row)
+    if not merged or run == number or run >= 2 * SHORT or not cells.flags.c_contiguous:
+        return None
     return np.ndarray(shape, f"V{run}", cells, begin * row, strides)
 
 
@@ -144,11 +153,10 @@ class _Gather:
             self.source = self._source(cells[0], 0)
 
     def _source(self, cells: Array, begin: int) -> Array:
-        """Return the windows, each row of them one item if that is possible and shorter."""
-        if not self.by_tap:
-            short = window_items(cells, self.geometry, self.rows, begin)
-            if short is not None:
-                return short
+        """Return the windows, as items where that is faster."""
+        short = window_items(cells, self.geometry, self.rows, self.by_tap, begin)
+        if short is not None:
+            return short
         return windows(cells[:, begin:], self.geometry, self.rows, self.by_tap)
 
     def load(self, x: Array, row: int) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from neurograph.errors import MissingDependencyError, OptionError
 
 _LINE = 64  # bytes of a cache line
-# NumPy takes runs that are shorter than about half of its buffer, 8192 elements, through that buffer
+# NumPy takes runs shorter than about half of its buffer, 8192 elements, through that buffer
 # before it adds or multiplies them. Runs of some hundred elements are done twice as fast in place.
 _BUFFER = 512
 

@@ -9,8 +9,9 @@ The row below a network's layers adds them up, each as often as it occurs::
     python tests/benchmarks/kernels.py [NETWORK ...] [--threads 2] [--rounds 3] [--fast]
 
 Runs beside which other processes used a core for more than a tenth of the time are not counted
-(where the system says so, and for half a minute at most). With --fast the methods with larger
-rounding errors may be chosen.
+(where the system says so, and for half a minute at most). With one thread the processor's time is
+taken, which other processes hardly change. With --fast the methods with larger rounding errors may
+be chosen.
 """
 
 from __future__ import annotations
@@ -220,22 +221,25 @@ def serve(side: str, threads: int, exact: bool) -> None:
                 step, methods = ours(layer, batch, team, exact)
                 made[line] = [step], methods, products(ours(layer, batch, alone, exact)[0])
         steps, methods, share = made[line]
-        print(json.dumps([min(map(time_of, steps)), methods, share]), flush=True)
+        print(
+            json.dumps([min(time_of(step, threads) for step in steps), methods, share]), flush=True
+        )
 
 
-def time_of(step: Step) -> float:
+def time_of(step: Step, threads: int) -> float:
     """Return the milliseconds of a step: the median of some runs that nothing else disturbed."""
     step()
+    clock = time.process_time if threads == 1 else time.perf_counter
     calm: list[float] = []
     disturbed: list[float] = []
     begin = time.perf_counter()
     while len(calm) < 3 and time.perf_counter() < begin + PATIENCE:
-        others, start, count = foreign_time(), time.perf_counter(), 0
-        while time.perf_counter() < start + SECONDS:
+        others, start, count = foreign_time(), clock(), 0
+        while clock() < start + SECONDS:
             step()
             count += 1
-        spent = time.perf_counter() - start
-        quiet = foreign_time() - others < 0.02 + 0.08 * spent
+        spent = clock() - start
+        quiet = threads == 1 or foreign_time() - others < 0.02 + 0.08 * spent
         (calm if quiet else disturbed).append(1000 * spent / count)
         if not quiet:
             time.sleep(SECONDS)
@@ -315,7 +319,7 @@ def start(side: str, environment: dict[str, str], options: argparse.Namespace) -
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        env={"OPENBLAS_NUM_THREADS": "1", **os.environ, **environment},
     )
 
 
