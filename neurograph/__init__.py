@@ -64,9 +64,11 @@ _HOMES: dict[str, str] = {
     "interop.networkx": "from_networkx to_networkx",
     "interop.tables": "from_edges to_edges from_graphml to_graphml",
     "interop.neat": "from_neat",
+    "interop.torch": "from_torch",
     "render.maps": "show_kernels show_feature_maps",
     "render.animation": "animate film_strip",
     "render.boundary": "decision_boundary",
+    "render.trees": "draw_tree",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 _PACKAGES = ("datasets", "zoo")

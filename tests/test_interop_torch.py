@@ -1,0 +1,155 @@
+"""PyTorch modules as networks: the same numbers, channels last, and errors that name a layer."""
+
+import numpy as np
+import pytest
+
+import neurograph as ng
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+def shaken(module):
+    """Return a module in float64 whose every weight and statistic has a value of its own."""
+    generator = torch.Generator().manual_seed(3)
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if tensor.dtype.is_floating_point:
+            noise = torch.rand(tensor.shape, generator=generator) * 0.5
+            tensor.data.copy_(noise + 0.5 if (tensor >= 0.9).all() else noise - 0.2)
+    return module.double().eval()
+
+
+def is_timed(module):
+    return any(isinstance(each, (nn.RNNBase, nn.Embedding)) for each in module.modules())
+
+
+def both(module, shape, x=None):
+    """Return the network, its outputs and the module's, both as PyTorch orders them."""
+    module = shaken(module)
+    if x is None:
+        sizes = [5 if each is None else each for each in shape]
+        x = np.random.default_rng(1).normal(size=(3, *sizes))
+    theirs = module(torch.tensor(x))
+    theirs = (theirs[0] if isinstance(theirs, tuple) else theirs).detach().numpy()
+    net = ng.from_torch(module, shape)
+    last = x if is_timed(module) or x.ndim < 3 else np.moveaxis(x, 1, -1)
+    ours = net.compile(dtype="float64").predict(last)
+    return net, np.moveaxis(ours, -1, 1) if not is_timed(module) and ours.ndim > 2 else ours, theirs
+
+
+MODULES = {
+    "dense": (
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.BatchNorm1d(5), nn.Linear(5, 2)),
+        (4,),
+    ),
+    "convolution": (
+        lambda: nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2),
+        (4, 9, 8),
+    ),
+    "same": (lambda: nn.Conv2d(2, 3, (5, 3), padding="same", bias=False), (2, 6, 5)),
+    "flattened": (
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
+            *(nn.Flatten(), nn.Dropout(0.3), nn.Sigmoid(), nn.BatchNorm1d(96), nn.Linear(96, 5)),
+            nn.Softmax(dim=1),
+        ),
+        (3, 9, 10),
+    ),
+    "flat at the end": (
+        lambda: nn.Sequential(nn.Conv2d(3, 4, 2), nn.AvgPool2d(2, 1), nn.Flatten()),
+        (3, 5, 4),
+    ),
+    "flat first": (
+        lambda: nn.Sequential(nn.Flatten(), nn.LayerNorm(24), nn.Linear(24, 3)),
+        (2, 3, 4),
+    ),
+    "unflattened": (
+        lambda: nn.Sequential(nn.Linear(5, 12), nn.Unflatten(1, (3, 2, 2)), nn.Conv2d(3, 2, 2)),
+        (5,),
+    ),
+    "global": (
+        lambda: nn.Sequential(nn.Conv2d(3, 6, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        (3, 6, 5),
+    ),
+    "adaptive": (lambda: nn.AdaptiveMaxPool2d((2, None)), (3, 6, 5)),
+    "line": (
+        lambda: nn.Sequential(
+            *(
+                nn.Conv1d(3, 6, 3, stride=2, padding=1, groups=3),
+                nn.BatchNorm1d(6),
+                nn.MaxPool1d(2),
+            ),
+            *(nn.ZeroPad1d((1, 2)), nn.Conv1d(6, 2, 2, bias=False), nn.AvgPool1d(2, 1)),
+        ),
+        (3, 19),
+    ),
+    "softmax of channels": (
+        lambda: nn.Sequential(nn.ZeroPad2d((1, 0, 2, 1)), nn.Conv2d(2, 3, 2), nn.Softmax(1)),
+        (2, 3, 4),
+    ),
+    "activations": (
+        lambda: nn.Sequential(
+            *(nn.LeakyReLU(0.1), nn.ELU(), nn.SELU(), nn.GELU(), nn.SiLU(), nn.Softplus()),
+            *(nn.Hardsigmoid(), nn.Identity()),
+        ),
+        (7,),
+    ),
+    "embedding": (lambda: nn.Sequential(nn.Embedding(9, 4), nn.GRU(4, 3, batch_first=True)), (6,)),
+}
+for kind in (nn.RNN, nn.LSTM, nn.GRU):
+    MODULES[f"{kind.__name__} both ways"] = (
+        lambda kind=kind: kind(4, 3, num_layers=2, bidirectional=True, batch_first=True),
+        (None, 4),
+    )
+    MODULES[kind.__name__] = (lambda kind=kind: kind(4, 3, bias=False, batch_first=True), (6, 4))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_becomes_a_network_with_its_numbers(name):
+    make, shape = MODULES[name]
+    x = np.arange(18).reshape(3, 6) % 9 if name == "embedding" else None
+    _, ours, theirs = both(make(), shape, x)
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_weights_have_the_layouts_of_keras():
+    conv, linear = nn.Conv2d(2, 3, (1, 2)), nn.Linear(9, 2)
+    net = ng.from_torch(nn.Sequential(conv, nn.Flatten(), linear), (2, 1, 4), name="small")
+    kernel = conv.weight.detach().numpy()
+    assert net.name == "small"
+    assert net.parameters["conv2d/kernel"].value[0, 1, 1, 2] == kernel[2, 1, 0, 1]
+    rows = linear.weight.detach().numpy().T.reshape(3, 1, 3, 2)  # channels, rows, columns, units
+    ours = net.parameters["dense/kernel"].value.reshape(1, 3, 3, 2)
+    np.testing.assert_array_equal(ours, np.moveaxis(rows, 0, 2))
+
+
+def test_float32_predictions_are_close():
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    ours = ng.from_torch(module, 6).compile().predict(x)
+    np.testing.assert_allclose(ours, module(torch.tensor(x)).detach(), rtol=1e-5, atol=1e-6)
+
+
+REFUSED = {
+    "an unknown layer": (nn.Sequential(nn.Bilinear(2, 2, 2)), (2,), "layer '0' (Bilinear) has no"),
+    "its place": (nn.Sequential(nn.Sequential(nn.Hardshrink())), (2,), "'0.0' (Hardshrink)"),
+    "no module": (3, (2,), "got int, expected a torch.nn.Module"),
+    "counted padding": (nn.AvgPool2d(2, padding=1), (1, 4, 4), "count_include_pad=False"),
+    "incomplete windows": (nn.MaxPool2d(2, ceil_mode=True), (1, 5, 5), "ceil_mode"),
+    "reflected padding": (nn.Conv2d(1, 1, 2, padding_mode="reflect"), (1, 4, 4), "'reflect'"),
+    "an option": (nn.ELU(0.5), (3,), "alpha is 0.5; only 1.0"),
+    "projected states": (nn.LSTM(3, 4, proj_size=2), (5, 3), "proj_size"),
+    "another shape": (nn.Sequential(nn.Linear(7, 2)), (3,), "weights are for 7 inputs"),
+    "a vector for pictures": (nn.Conv2d(3, 2, 1), (3,), "does not fit what comes to it"),
+    "no statistics": (nn.BatchNorm1d(3, track_running_stats=False), (3,), "running statistics"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_has_no_counterpart_is_named(name):
+    module, shape, sentence = REFUSED[name]
+    with pytest.raises(ng.NeurographError) as caught:
+        ng.from_torch(module, shape)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
