@@ -177,6 +177,8 @@ class PictureVerbs:
             Steps of time in an unrolled picture.
         sample, step : int
             Which sample, and which step of time, values are taken from: 0 and the last.
+        tree : Tree or nested tuples
+            For a network along trees: the one that the unrolled picture shows.
         title : str
 
         Returns

@@ -298,7 +298,8 @@ class LayerReader:
             if _same(made, ups, downs, addresses):
                 return
             target.incoming.remove(made)
-            if isinstance(made, BridgeConnections) or made.constant != 1.0:
+            fixed = isinstance(made, BridgeConnections) or made.along_trees or made.reverses
+            if fixed or made.constant != 1.0:
                 raise GraphError(
                     f"{made.label}: its connections cannot be taken out one by one; keep them all"
                 )

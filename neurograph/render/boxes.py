@@ -42,6 +42,7 @@ class Box:
     sources: list[int] = field(default_factory=list)
     late: list[tuple[int, int]] = field(default_factory=list)
     followers: list[Box] = field(default_factory=list)
+    axis: str = "time"
 
     @property
     def type(self) -> str:
@@ -79,7 +80,7 @@ class Box:
             sizes = []
         if self.output.sequence:
             steps = self.output.steps
-            sizes.insert(0, "time" if steps is None else str(steps))
+            sizes.insert(0, self.axis if steps is None else str(steps))
         return " × ".join(sizes)
 
     @property
@@ -126,12 +127,13 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     UnknownNameError
         If a name to expand is no layer of the network.
     """
-    composite = [layer.name for layer in network.layers if layer.parts]
+    composite = [layer.name for layer in network.layers if _is_composite(layer)]
     names = {layer.name for layer in network.layers if layer.root is None}
     opened = set(expand)
     for name in opened - {"all"}:
         if name not in names and name not in composite:
             raise unknown(f"layer of network {network.name!r}", name, [*sorted(names), *composite])
+    axis = "nodes" if any(bundle.along_trees for bundle in network.bundles) else "time"
     boxes: list[Box] = []
     place: dict[int, int] = {}
     for layer in sorted(network.layers, key=lambda each: (whole(each).serial, each.serial)):
@@ -140,7 +142,7 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
             continue
         if id(owner) not in place:
             place[id(owner)] = len(boxes)
-            boxes.append(Box(owner, [owner], cluster))
+            boxes.append(Box(owner, [owner], cluster, axis=axis))
         if layer is not owner:
             boxes[place[id(owner)]].layers.append(layer)
             place[id(layer)] = place[id(owner)]
@@ -155,11 +157,17 @@ def _owner(layer: Layer, opened: set[str]) -> tuple[Layer, str]:
         line.append(line[-1].root)
     cluster = ""
     for ancestor in reversed(line):
-        apart = bool(ancestor.parts) and not opened.isdisjoint({ancestor.name, "all"})
+        apart = _is_composite(ancestor) and not opened.isdisjoint({ancestor.name, "all"})
         if not apart or ancestor is layer:
             return ancestor, cluster or (ancestor.name if apart else "")
         cluster = cluster or ancestor.name
     return layer, cluster
+
+
+def _is_composite(layer: Layer) -> bool:
+    """Whether a layer has parts that are more than a constant or noise."""
+    parts = layer.parts.values()
+    return any(part is not layer and part.role not in HIDDEN_ROLES for part in parts)
 
 
 def _in_order(boxes: list[Box]) -> list[Box]:

@@ -40,6 +40,8 @@ def fitting_view(network: Network) -> str:
     >>> fitting_view(Network([3, 4, 2])), fitting_view(Network([784, 30, 10]))
     ('nodes', 'layers')
     """
+    if not network._library:
+        return "nodes"  # one box of hand-made nodes would say nothing
     shown = [layer for layer in network.layers if layer.role not in ("const", "noise")]
     composite = any(layer.root is not None for layer in shown)
     small = sum(layer.size for layer in shown) <= SMALL and len(shown) <= MOST_LAYERS

@@ -88,10 +88,9 @@ def _engines(source: str, kind: str) -> Iterator[tuple[str, Any]]:
     if _has_pygraphviz():
         yield "pygraphviz", _run_pygraphviz
     if pure and wide and kind == "png":
-        warnings.warn(
+        warn(
             "the fonts of graphviz-pure have no Chinese, Japanese or Korean letters: write .svg, "
-            "or install Graphviz or pygraphviz",
-            stacklevel=5,
+            "or install Graphviz or pygraphviz"
         )
         yield "graphviz-pure", lambda text, form: _run(pure, text, form)
 
@@ -131,6 +130,15 @@ def _first_line(error: Exception) -> str:
     return lines[0].strip() if lines else type(error).__name__
 
 
+def warn(message: str) -> None:
+    """Warn at the line outside neurograph from which a picture was asked for."""
+    package = os.path.dirname(os.path.dirname(__file__)) + os.sep
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
 def write_picture(source: str, path: StrPath) -> Path:
     """Write a picture; without anything that draws, write the .dot text beside it and say so.
 
@@ -153,7 +161,7 @@ def write_picture(source: str, path: StrPath) -> Path:
         except MissingDependencyError as error:
             target = target.with_suffix(".dot")
             content = source.encode()
-            warnings.warn(f"{target} was written instead of {path}: {error}", stacklevel=4)
+            warn(f"{target} was written instead of {path}: {error}")
     with atomic_write(target) as file:
         file.write(content)
     return target

@@ -188,7 +188,7 @@ class _Plan:
 
     def late(self, up: int, down: int, delay: int) -> None:
         """Draw a connection through time."""
-        text = late(delay)
+        text = late(delay) if self.boxes[down].axis == "time" else "children"
         self.picture.edge(
             f"b{up}",
             f"b{down}",

@@ -42,6 +42,8 @@ class Options:
         Which sample of the batch, and which step of time, values are taken from.
     title : str, optional
         Instead of the network's own line.
+    tree : Tree or nested tuples, optional
+        For a network along trees: the one that the unrolled picture shows.
     """
 
     show: tuple[str, ...] = ("weight",)
@@ -55,6 +57,7 @@ class Options:
     sample: int = 0
     step: int = -1
     title: str | None = None
+    tree: Any = None
 
     @property
     def strength(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import graphviz
 
 from neurograph.errors import MissingDependencyError
-from neurograph.render.engines import StrPath, draw, write_picture
+from neurograph.render.engines import StrPath, draw, warn, write_picture
 from neurograph.render.style import FONT, INK, printable
 
 
@@ -54,7 +53,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
         try:
             return {"image/svg+xml": self.pipe("svg", encoding="utf-8")}
         except MissingDependencyError as error:
-            warnings.warn(str(error), stacklevel=2)
+            warn(str(error))
             return {"text/plain": str(self.source)}
 
 

@@ -42,6 +42,10 @@ def unrolled_picture(network: Network, options: Options) -> Picture:
     OptionError
         If nothing in the network has a time axis.
     """
+    if options.tree is not None or any(bundle.along_trees for bundle in network.bundles):
+        from neurograph.render.trees import tree_picture
+
+        return tree_picture(network, options)
     if not network.is_recurrent:
         raise OptionError(
             f"network {network.name!r} has no delays and no sequences, so there is no time to "
@@ -176,6 +180,8 @@ def times_of(
         yield bundle.step if bundle.step >= 0 else steps + bundle.step
     elif not bundle.source.sequence:
         yield None
+    elif bundle.reverses and time is not None:
+        yield steps - 1 - time
     elif time is not None and 0 <= time - bundle.delay < steps:
         yield time - bundle.delay
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.temporal import StepConnections, UnfoldConnections
 from neurograph.render.boxes import Box, boxes_of, is_packed
@@ -124,19 +125,24 @@ class _Sheet:
         """Return the steps of two boxes that are joined without delay."""
         ups, downs = self.times(source), self.times(target)
         if self.timed[source] and self.timed[target]:
-            return [(time, time) for time in ups]
+            turned = any(bundle.reverses for bundle in self.between(source, target))
+            return [(self.steps - 1 - time if turned else time, time) for time in downs]
         if not self.timed[source]:
             return [(ups[0], time) for time in downs]
-        bundles = [
+        bundles = self.between(source, target)
+        if any(isinstance(bundle, UnfoldConnections) for bundle in bundles):
+            return [(time, downs[0]) for time in ups]
+        step = next((b.step for b in bundles if isinstance(b, StepConnections)), -1)
+        return [(step if 0 <= step < self.steps else self.steps - 1, downs[0])]
+
+    def between(self, source: int, target: int) -> list[Bundle]:
+        """Return the bundles from one box to another."""
+        return [
             bundle
             for layer in self.boxes[target].layers
             for bundle in layer.incoming
             if bundle.source in self.boxes[source].layers
         ]
-        if any(isinstance(bundle, UnfoldConnections) for bundle in bundles):
-            return [(time, downs[0]) for time in ups]
-        step = next((b.step for b in bundles if isinstance(b, StepConnections)), -1)
-        return [(step if 0 <= step < self.steps else self.steps - 1, downs[0])]
 
     def box(self, k: int, time: int, spot: Spot) -> None:
         """Draw a layer at one step."""

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from test_render import SVG, drawn, lines, words_of
+
+import neurograph as ng
+from neurograph.graph.tree import Tree
+from neurograph.render.trees import draw_tree
+
+SENTENCE = "(3 (2 It) (4 (4 (2 's) (4 (3 lovely) (2 <film>))) (2 .)))"
+
+
+def places(picture):
+    """Return the place of each node of the tree, in order."""
+    found = [re.search(r'pos="(-?[\d.]+),(-?[\d.]+)"', line) for line in lines(picture, "treenode")]
+    return [(float(match[1]), float(match[2])) for match in found]
+
+
+def test_leaves_stand_in_a_row_and_parents_above_their_children():
+    tree = Tree.from_brackets(SENTENCE)
+    where = places(draw_tree(tree))
+    leaves = [where[leaf] for leaf in tree.leaves]
+    assert {y for _, y in leaves} == {0.0}
+    assert leaves == sorted(leaves)
+    for node in range(len(tree)):
+        for child in tree.children_of(node):
+            assert where[node][1] > where[child][1]
+    assert len(lines(draw_tree(tree), "branch")) == len(tree) - 1
+
+
+@drawn
+def test_words_and_labels_are_drawn():
+    svg = draw_tree(Tree.from_brackets(SENTENCE), title="a phrase").pipe("svg")
+    text = [each.text for each in ET.fromstring(svg).iter(f"{SVG}text")]
+    for word in ("It", "'s", "lovely", "<film>", ".", "a phrase"):
+        assert word in text
+    assert text.count("4") == 3
+
+
+def test_values_colour_the_nodes():
+    picture = draw_tree(("not", "good"), values=[1.0, -1.0, 0.0])
+    fills = [re.search(r'fillcolor="(#\w+)"', line)[1] for line in lines(picture, "treenode")]
+    assert fills == ["#86b6e8", "#f3b36a", "#ffffff"]
+    rows = draw_tree(("not", "good"), values=np.eye(3))
+    assert rows.source.count('bgcolor="#86b6e8"') == 3
+
+
+def test_values_must_be_of_the_tree():
+    with pytest.raises(ng.ShapeError, match="each of 3 nodes"):
+        draw_tree(("not", "good"), values=[1.0, 2.0])
+
+
+def test_a_network_along_trees_shows_what_it_left_at_the_nodes():
+    net = ng.Network([ng.Input((None, 2)), ng.Recursive(2), ng.Dense(1)], seed=0)
+    with pytest.raises(ng.OptionError, match="goes along trees: give the one to draw"):
+        net.render(view="unrolled")
+    tree = (([0.1, 0.2], [0.3, 0.4]), [0.5, 0.6])
+    assert len(lines(net.render(view="unrolled", tree=tree), "treenode")) == 5
+    text = words_of(net.render(view="layers", expand="all"))
+    assert "children" in text
+    assert "nodes × 2" in text
+
+
+def test_a_path_is_written(tmp_path):
+    draw_tree((("a", "b"), "c"), tmp_path / "tree.dot")
+    assert (tmp_path / "tree.dot").read_text(encoding="utf-8").startswith("digraph")
+    with pytest.raises(ng.UnknownNameError, match="picture format"):
+        draw_tree(("a", "b"), tmp_path / "tree.xyz")
