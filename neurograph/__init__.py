@@ -69,7 +69,6 @@ _HOMES: dict[str, str] = {
     "render.animation": "animate film_strip",
     "render.boundary": "decision_boundary",
     "render.trees": "draw_tree",
-    "render.trees": "draw_tree",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 _PACKAGES = ("datasets", "zoo")
