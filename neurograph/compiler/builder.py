@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from keyword import iskeyword
 from typing import Any
 
+from neurograph.compiler.names import identifier
 from neurograph.compiler.program import (
     Array,
     Attribute,
@@ -21,20 +20,6 @@ from neurograph.compiler.program import (
 )
 from neurograph.errors import CompileError
 
-_RESERVED = {"np", "t", "loss", "parameters", "gradients", "forward", "backward", "update", "batch"}
-
-
-def identifier(name: str) -> str:
-    """Return a Python identifier that reads like ``name``.
-
-    >>> identifier("lstm/forget"), identifier("3x"), identifier("lambda")
-    ('lstm_forget', '_3x', 'lambda_')
-    """
-    found = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "_"
-    if found[0].isdigit():
-        found = f"_{found}"
-    return f"{found}_" if iskeyword(found) or found in _RESERVED else found
-
 
 class Builder:
     """Collects the arrays and the statements of a program that is being made."""
@@ -43,6 +28,7 @@ class Builder:
         self.dtype = dtype
         self.arrays: dict[str, Array] = dict(program.arrays) if program else {}
         self.constants: dict[str, Any] = dict(program.constants) if program else {}
+        self.taken: set[str] = set()
         self.steps: list[Step] = []
         self._loop: list[Statement] | None = None
 
@@ -50,7 +36,7 @@ class Builder:
         """Return an identifier that no array has yet."""
         base = found = identifier(name)
         number = 1
-        while found in (self.arrays if taken is None else taken):
+        while found in self.taken or found in (self.arrays if taken is None else taken):
             number += 1
             found = f"{base}_{number}"
         return found

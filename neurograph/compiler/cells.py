@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.compiler.builder import identifier
+from neurograph.compiler.names import identifier
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer

@@ -46,7 +46,7 @@ class Emitter:
         self.batch = sizes.batch
         self.storage = storage
         self.given: dict[str, Any] = {}
-        self.constants: set[str] = set()
+        self.constants: dict[str, str] = {}
         self._constant_lines: list[str] = []
         self.body: list[str] = []
         self._views: dict[str, str] = {}
@@ -57,7 +57,8 @@ class Emitter:
         self._indent = "    "
         self.loss_count = 0
         self.row_views: dict[str, str] = {}
-        self.known: set[str] = set(program.arrays)
+        self.known = self.builder.taken
+        self.known |= set(program.arrays)
 
     # what operations ask ----------------------------------------------------------------------
 
@@ -191,9 +192,24 @@ class Emitter:
     def constant(self, name: str) -> str:
         """Return the name of an object that the text needs from outside."""
         if name not in self.constants:
-            self.constants.add(name)
-            self._constant_lines += declare(name, self.program.constants[name], self.given)
-        return name
+            self.constants[name] = self._declare_constant(name)
+        return self.constants[name]
+
+    def _declare_constant(self, name: str) -> str:
+        """Write the lines that make an object; return the name that it, or its parts, got."""
+        found, number = name, 1
+        while True:
+            given: dict[str, Any] = {}
+            lines = declare(found, self.program.constants[name], given)
+            made = {line.partition(" = ")[0] for line in lines if " = " in line}
+            if not made & self.known:
+                break
+            number += 1
+            found = f"{name}_{number}"
+        self.known |= made
+        self.given |= given
+        self._constant_lines += lines
+        return found
 
     def constant_value(self, name: str) -> Any:
         """Return an object that an attribute refers to."""

@@ -172,12 +172,16 @@ class Irregular:
 
     def add_bundle(self, bundle: Bundle, net: Ref) -> None:
         """Lower a bundle that has no kernel of its own by its edges."""
-        ups, downs, addresses = bundle.edges()
-        owner = self.kernels.owner(bundle.parameter, bundle.constant)
-        edges = Edges(ups, downs, np.full(len(ups), owner), addresses)
-        parts = {(self._library.index(bundle.source), bundle.delay): edges}
+        parts = {(self._library.index(bundle.source), bundle.delay): self._edges_of(bundle)}
         self.lowering.note(bundle, "edges", "an explicit table")
         self._add_rows(bundle.target, net, parts, bundle.target.name)
+
+    def _edges_of(self, bundle: Bundle) -> Edges:
+        ups, downs, addresses = bundle.edges()
+        if bundle.parameter is None:
+            addresses = np.zeros_like(ups)
+        owner = self.kernels.owner(bundle.parameter, bundle.constant)
+        return Edges(ups, downs, np.full(len(ups), owner), addresses)
 
     def aggregate_layer(self, layer: Layer, net: Ref) -> None:
         """Lower a library layer with another aggregation than the sum by its explicit edges."""
@@ -349,11 +353,9 @@ class Irregular:
         """Return all connections into a library layer, bundles first, sorted by node."""
         parts = []
         for bundle in layer.incoming:
-            ups, downs, addresses = bundle.edges()
-            owners = np.full(len(ups), self.kernels.owner(bundle.parameter, bundle.constant))
-            source = np.full(len(ups), self._library.index(bundle.source))
-            delays = np.full(len(ups), bundle.delay)
-            parts.append(Incoming(source, delays, Edges(ups, downs, owners, addresses)))
+            edges = self._edges_of(bundle)
+            source = np.full(len(edges), self._library.index(bundle.source))
+            parts.append(Incoming(source, np.full(len(edges), bundle.delay), edges))
         chosen = self.arrangement.edges_into_layer(layer)
         if len(chosen):
             downs = self.arrangement.table.downs[chosen] - layer.offset

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from neurograph.compiler.builder import identifier
 from neurograph.compiler.lower import FUNCTIONS, Lowering
+from neurograph.compiler.names import identifier
 from neurograph.compiler.program import Ref
 from neurograph.graph.layer import Layer
 from neurograph.layer_functions import BatchNormalization

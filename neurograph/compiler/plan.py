@@ -12,24 +12,12 @@ import numpy as np
 
 from neurograph.compiler.arena import Arena
 from neurograph.compiler.emit import Emitter
+from neurograph.compiler.names import KERNELS
 from neurograph.compiler.program import Program, statements
 from neurograph.compiler.storage import Sizes, assign
 from neurograph.errors import CompileError
 
 _count = 0
-
-_KERNEL_HOMES = {
-    "neurograph.kernels.edges": "edge_dots",
-    "scipy.sparse._sparsetools": "csr_matvecs csc_matvecs",
-    "neurograph.kernels.convolution": "ConvolutionWorkspace convolve convolve_input_gradient "
-    "convolve_weight_gradient",
-    "neurograph.kernels.pooling": "PoolingWorkspace max_pool max_pool_gradient average_pool "
-    "average_pool_gradient",
-    "neurograph.kernels.cells": "Cell cell_forward cell_backward",
-    "neurograph.kernels.normalization": "BatchNormWorkspace batch_norm batch_norm_inference "
-    "batch_norm_gradient",
-}
-KERNELS = {name: home for home, names in _KERNEL_HOMES.items() for name in names.split()}
 
 
 class Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from neurograph.train.optimizer import Optimizer
 
 WHOLE = 100_000  # up to so many weights one block is fastest
 BLOCK = 65_536
+SHORT = 24  # so many frozen weights are written out
 
 
 class Update:
@@ -26,6 +27,8 @@ class Update:
         The optimizer's arrays, each as long as the trainable part of the arena.
     step : int
         How many updates were made.
+    given : dict
+        What the text takes from outside: factors of the changes, where many weights are frozen.
     exchange : callable or None
         Called with the gradients before each step, to change them in place.
     """
@@ -39,6 +42,7 @@ class Update:
         self.w, self.g = arena.parameters[:count], arena.gradients[:count]
         self.state: dict[str, Array] = dict.fromkeys(optimizer.state_names, self.w)
         self.factors = arena.factors()
+        self.given: dict[str, Any] = {}
         self._scalars: dict[str, Array] = {}
         self.source, self._function = self._compile()
 
@@ -46,7 +50,7 @@ class Update:
         """Take one step."""
         if self.exchange is not None:
             self.exchange(self.g)
-        for name, value in self.optimizer.scalars(self.step).items():
+        for name, value in self._now().items():
             self._scalars[name][...] = value
         self._function()
         self.step += 1
@@ -54,42 +58,63 @@ class Update:
     def _text(self, factors: bool) -> list[str]:
         """Write the text; the lines of the optimizer become a loop over blocks."""
         lines = self.optimizer.lines(factors)
-        count = len(self.w)
-        size = count if count <= WHOLE else BLOCK
-        scalars = self.optimizer.scalars(self.step)
-        setup = dict(lines.setup) | {
-            name: f"np.array({v!r}, w.dtype)" for name, v in scalars.items()
-        }
-        vectors = ["w", "g", *self.state, *(["factor"] if factors else [])]
-        inside = [f"{name}[k : k + {size}]" for name in vectors]
-        inside += [f"{name}[: min({size}, {count} - k)]" for name in lines.scratch]
-        return [
-            '"""The update: one pass of the optimizer over all trainable weights."""',
-            f"w, g = parameters[:{count}], gradients[:{count}]",
+        count, size = len(self.w), self._size()
+        scalars = {name: f"np.array({v!r}, w.dtype)" for name, v in self._now().items()}
+        slots = ["w", "g", *self.state, *(["factor"] if factors else []), *lines.scratch]
+        text = [
+            f'"""The update: {self.optimizer.name} over all trainable weights."""',
             *(
                 f"{name} = np.full({count}, {self.optimizer.initial_state(name)!r}, w.dtype)"
                 for name in self.state
             ),
-            *self._factor_lines(factors),
-            *(f"{name} = np.empty({max(size, 1)}, w.dtype)" for name in lines.scratch),
-            *(f"{name} = {text}" for name, text in setup.items()),
-            f"blocks = [({', '.join(inside)}) for k in range(0, {count}, {max(size, 1)})]",
+            *(self._factor_lines() if factors else []),
+            *(f"{name} = np.empty({size}, w.dtype)" for name in lines.scratch),
+            *(f"{name} = {made}" for name, made in (dict(lines.setup) | scalars).items()),
+            *self._blocks(slots, lines.scratch),
             *self._clip_setup(factors),
             "",
             "",
             "def update():",
             *self._clip(factors),
-            f"    for {', '.join([*vectors, *lines.scratch])} in blocks:",
+            f"    for {', '.join(slots)} in blocks:",
             *(f"        {line}" for line in lines.text.strip().splitlines()),
         ]
+        return [line.replace("w.dtype", f"np.{self.w.dtype}") for line in text]
 
-    def _factor_lines(self, factors: bool) -> list[str]:
-        if not factors or self.factors is None:
-            return []
-        lines = ["if 'factor' not in globals():", f"    factor = np.ones({len(self.w)}, w.dtype)"]
-        for value in np.unique(self.factors[self.factors != 1]).tolist():
-            places = np.flatnonzero(self.factors == value).tolist()
-            lines.append(f"    factor[{places}] = {value!r}  # 0: frozen")
+    def _now(self) -> dict[str, float]:
+        return self.optimizer.scalars(self.step)
+
+    def _size(self) -> int:
+        count = len(self.w)
+        return count if count <= WHOLE else BLOCK
+
+    def _blocks(self, slots: Sequence[str], scratch: Sequence[str]) -> list[str]:
+        """Return the lines that cut the vectors into blocks; there is one if they are short."""
+        count, size = len(self.w), self._size()
+        homes = ["parameters", "gradients", *slots[2:]]
+        if size == count:
+            whole = [f"{name}[:{count}]" for name in homes[:2]] + homes[2:]
+            return [f"blocks = [({', '.join(whole)})]"]
+        parts = [f"{name}[: n - k]" if name in scratch else f"{name}[k:n]" for name in homes]
+        return [
+            "blocks = [",
+            f"    ({', '.join(parts)})",
+            f"    for k in range(0, {count}, {size})",
+            f"    for n in (min(k + {size}, {count}),)",
+            "]",
+        ]
+
+    def _factor_lines(self) -> list[str]:
+        """Return the lines that make the factors of the changes, 0 where weights are frozen."""
+        assert self.factors is not None
+        places = np.flatnonzero(self.factors != 1).tolist()
+        if len(places) > SHORT:
+            self.given["factor"] = self.factors
+            return ["factor = given['factor']  # of each weight's change: 0 where it is frozen"]
+        lines = [f"factor = np.ones({len(self.w)}, w.dtype)"]
+        for value in sorted({float(self.factors[place]) for place in places}):
+            some = [place for place in places if self.factors[place] == value]
+            lines.append(f"factor[{some}] = {value!r}" + ("  # frozen" if not value else ""))
         return lines
 
     def _compile(self) -> tuple[str, Callable[[], None]]:
@@ -99,12 +124,11 @@ class Update:
             "np": np,
             "parameters": self.arena.parameters,
             "gradients": self.arena.gradients,
+            "given": self.given,
         }
-        if self.factors is not None:
-            names["factor"] = self.factors
         exec(compile(source, "<neurograph update>", "exec"), names)
         self.state = {name: names[name] for name in self.state}
-        self._scalars = {name: names[name] for name in self.optimizer.scalars(self.step)}
+        self._scalars = {name: names[name] for name in self._now()}
         return source, names["update"]
 
     def _clip_setup(self, factors: bool) -> list[str]:
@@ -117,7 +141,7 @@ class Update:
                 (self.arena.offsets[id(p)], p.size) for p in self.arena.ordered if p.trainable
             ]
             bounds = [(start, start + size) for start, size in starts]
-        inside = ["g[a:b]", *(["factor[a:b]"] if factors else [])]
+        inside = ["gradients[a:b]", *(["factor[a:b]"] if factors else [])]
         inside += ["np.empty(b - a, w.dtype)" for _ in clip.scratch]
         return [f"parts = [({', '.join(inside)},) for a, b in {bounds}]"]
 

@@ -43,9 +43,13 @@ def _emit_copy(e: Emitter, statement: Statement) -> None:
     factor = statement.get("factor", 1)
     out, source = e.name(statement.out), e.name(x)
     if e.ndim(x) > e.ndim(statement.out):  # the gradient of a repeated operand
-        e.into(statement, lambda into: e.line(f"np.add.reduce({source}, axis=0, out={into})"))
-        if factor != 1:
-            raise AssertionError("a repeated operand has no factor")
+
+        def add_up(into: str) -> None:
+            e.line(f"np.add.reduce({source}, axis=0, out={into})")
+            if factor != 1:
+                e.line(f"{into} *= {factor}")
+
+        e.into(statement, add_up)
     elif factor == 1:
         e.line(f"{out} += {source}" if statement.accumulate else f"{out}[...] = {source}")
     elif factor == -1 and statement.accumulate:
