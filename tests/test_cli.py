@@ -306,11 +306,12 @@ def test_datasets_and_doctor(said):
     assert "numpy" in out
 
 
-def test_in_a_process_of_its_own(tmp_path):
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_in_a_process_of_its_own(encoding):
     done = subprocess.run(
         [sys.executable, "-m", "neurograph", "summary", "people"],
-        capture_output=True, text=True, encoding="utf-8", check=False,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True, text=True, encoding=encoding, check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "26 parameters" in done.stdout

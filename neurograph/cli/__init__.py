@@ -8,6 +8,7 @@ on stderr.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     prefer_wide_kernels()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a question mark is better than a traceback
+            stream.reconfigure(errors="replace")
     parser = make_parser(argv)
     arguments = parser.parse_args(argv)
     if arguments.command is None:
