@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 import tracemalloc
 from itertools import product
 
@@ -371,6 +376,50 @@ def test_a_team_hands_errors_on_and_goes_on():
     assert done == [3, 3]
     with pytest.raises(OptionError, match="at least one thread"):
         Team(0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers")
+def test_an_interrupt_waits_for_the_other_members():
+    pytest.importorskip("threadpoolctl")
+    team, order = Team(2), []
+
+    def work(member):
+        if member:
+            time.sleep(0.3)
+            order.append("member 1 is done")
+        else:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            team.run(work)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert order == ["member 1 is done"]
+    team.run(lambda member: order.append(member))
+    assert sorted(order[1:]) == [0, 1]
+
+
+FORKED = """
+import os
+from neurograph.kernels.team import Team
+team, done = Team(2), [0, 0]
+team.run(done.__setitem__, 1)
+if os.fork() == 0:
+    team.run(done.__setitem__, 2)
+    os._exit(done != [2, 2])
+assert os.wait()[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_team_in_a_forked_process_has_threads_of_its_own():
+    pytest.importorskip("threadpoolctl")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED], check=True, timeout=60)
 
 
 def test_the_threads_of_a_team_end_with_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -100,8 +101,13 @@ class Team:
         self.scratch = [Scratch() for _ in range(threads)]
         self.shared = Scratch()
         self._blas = _blas_libraries() if threads > 1 else []
-        self._orders = _Orders(threads)
-        for member in range(1, threads):
+        self._gather()
+
+    def _gather(self) -> None:
+        """Start the threads of the members."""
+        self._process = os.getpid()
+        self._orders = _Orders(self.threads)
+        for member in range(1, self.threads):
             name = f"neurograph-{member}"
             threading.Thread(
                 target=_serve, args=(self._orders, member), name=name, daemon=True
@@ -120,23 +126,26 @@ class Team:
             np.setbufsize(width)
 
     def _run_together(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        if self._process != os.getpid():  # threads do not follow into a forked process
+            self._gather()
         orders = self._orders
         before = [library.get_num_threads() for library in self._blas]
         for library in self._blas:
             library.set_num_threads(1)
         orders.task = (function, arguments)
+        orders.errors.clear()
         for lock in orders.start:
             lock.release()
         try:
             function(0, *arguments)
         finally:
-            for lock in orders.finish:
-                lock.acquire()
+            interrupts = [_wait(lock) for lock in orders.finish]
             orders.task = None
             for library, threads in zip(self._blas, before, strict=True):
                 library.set_num_threads(threads)
-        if orders.errors:
-            raise orders.errors.pop()
+        for error in (*orders.errors, *interrupts):
+            if error is not None:
+                raise error
 
 
 def share(count: int, member: int, members: int) -> tuple[int, int]:
@@ -225,6 +234,18 @@ def _held_lock() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
     return lock
+
+
+def _wait(lock: threading.Lock) -> KeyboardInterrupt | None:
+    """Wait at a lock until it opens, and return an interrupt that came meanwhile."""
+    interrupt = None
+    while True:
+        try:
+            lock.acquire()
+        except KeyboardInterrupt as error:  # a member still writes: wait, then raise it
+            interrupt = error
+        else:
+            return interrupt
 
 
 def _serve(orders: _Orders, member: int) -> None:
