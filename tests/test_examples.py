@@ -106,3 +106,17 @@ def test_handmade_graph(example):
 def test_every_example_is_tested():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {each.stem for each in EXAMPLES.glob("*.py")} <= tested
+
+
+@needs_data
+def test_fashion_lenet(example):
+    accuracy, out = example("fashion_lenet")
+    assert accuracy > 0.5
+    assert "named right" in out
+
+
+@needs_data
+def test_cifar(example):
+    accuracy, out = example("cifar")
+    assert accuracy > 0.1
+    assert "cbapd: " in out
