@@ -404,6 +404,14 @@ def _one_minus() -> Network:
     return Network(inputs=x, outputs=ng.Multiply()([z, rest, ng.Dense(4)(x)]))
 
 
+def _repeated_each() -> Network:
+    x = ng.Input((3,))
+    h = Layer((3, 4), kind="repeated")
+    DenseConnections(ng.Dense(3)(x), h, None, positions=3)
+    return Network(inputs=x, outputs=ng.Dense(2, activation="tanh")(h))
+
+
+_row("repeated_each", _repeated_each)
 _row("delay_one", _elman(), "sequence", "cycle")
 _row("delay_two", _elman(2), "sequence", "cycle")
 _row("delay_minus_one", _elman(-1), "sequence", "cycle")
