@@ -65,6 +65,7 @@ _HOMES: dict[str, str] = {
     "interop.tables": "from_edges to_edges from_graphml to_graphml",
     "interop.neat": "from_neat",
     "interop.torch": "from_torch",
+    "interop.keras": "from_keras",
     "render.maps": "show_kernels show_feature_maps",
     "render.animation": "animate film_strip",
     "render.boundary": "decision_boundary",

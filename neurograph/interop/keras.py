@@ -1,0 +1,194 @@
+"""Keras models as networks: structure from the configuration, weights as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from neurograph.errors import GraphError, NeurographError
+from neurograph.graph.layer import Layer
+from neurograph.graph.network import Network
+from neurograph.interop.keras_layers import recipe_of
+from neurograph.interop.views import Array
+from neurograph.layers.core import Input
+
+Key = tuple[str, int, int]
+
+
+def from_keras(model: Any, *, name: str = "") -> Network:
+    """Return a Keras model as a network with the same layers, names and weights.
+
+    Parameters
+    ----------
+    model : keras.Sequential or keras.Model
+        Built; layer by layer or functional, with shared layers, several inputs and outputs, and
+        models as layers. Subclassed models have no configuration to read.
+    name : str
+        The network's; the model's if empty.
+
+    Raises
+    ------
+    GraphError
+        The model is not built, or a layer or an option of one has no counterpart; it is named.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from_keras(SimpleNamespace(layers=[]))
+    Traceback (most recent call last):
+    neurograph.errors.GraphError: from_keras: got SimpleNamespace, expected a Keras model, \
+Sequential or functional
+    """
+    _check(model)
+    shapes = [tuple(each.shape[1:]) for each in model.inputs]
+    names = [str(each.name) for each in model.inputs]
+    inputs = [_input(shape, each) for shape, each in zip(shapes, names, strict=True)]
+    calls = _Calls()
+    outputs = calls.model(model, inputs)
+    network = Network(
+        inputs=inputs if len(inputs) > 1 else inputs[0],
+        outputs=outputs if len(outputs) > 1 else outputs[0],
+        name=name or str(model.name),
+    )
+    for label, layer, weights in calls.weights:
+        parameters = list(layer.parameters.values())
+        if not parameters:  # a wrapper's weights are those of its parts
+            parts = [layer.parts[way] for way in ("forward", "backward") if way in layer.parts]
+            parameters = [each for part in parts for each in part.parameters.values()]
+        if [each.shape for each in parameters] != [each.shape for each in weights]:
+            raise GraphError(
+                f"from_keras: layer {label!r} has weights of shapes "
+                f"{[each.shape for each in weights]}, ours has "
+                f"{[each.shape for each in parameters]}"
+            )
+        for parameter, value in zip(parameters, weights, strict=True):
+            parameter.value = value
+    return network
+
+
+def _check(model: Any) -> None:
+    kinds = [each.__name__ for each in type(model).__mro__]
+    if "Functional" not in kinds and "Sequential" not in kinds:
+        raise GraphError(
+            f"from_keras: got {type(model).__name__}, expected a Keras model, Sequential or "
+            f"functional"
+        )
+    if not getattr(model, "built", False) or not model.inputs:
+        raise GraphError(
+            f"from_keras: the model {model.name!r} is not built; give it an Input, or call it once"
+        )
+
+
+def _input(shape: tuple[int | None, ...], name: str) -> Layer:
+    if any(each is None for each in shape[1:]):
+        raise GraphError(
+            f"from_keras: input {name!r} has shape {shape}; only its first size, the number of "
+            f"steps, may be open"
+        )
+    return Input(shape, name=name)
+
+
+class _Calls:
+    """The calls of the layers of a model, and the weights that belong to them."""
+
+    def __init__(self) -> None:
+        self.weights: list[tuple[str, Layer, list[Array]]] = []
+        self._recipes: dict[int, Any] = {}
+
+    def model(self, model: Any, inputs: Sequence[Layer]) -> list[Layer]:
+        """Return the outputs of a model called on layers of ours."""
+        if "Sequential" in [each.__name__ for each in type(model).__mro__]:
+            made = list(inputs)
+            for each in model.layers:
+                made = self.layer(each, made)
+            return made
+        return self._functional(model, inputs)
+
+    def layer(self, layer: Any, sources: list[Layer]) -> list[Layer]:
+        """Return what a layer of Keras makes of layers of ours."""
+        kind = type(layer).__name__
+        if any(each.__name__ in ("Functional", "Sequential") for each in type(layer).__mro__):
+            _check(layer)
+            return self.model(layer, sources)
+        first = id(layer) not in self._recipes
+        if first:
+            self._recipes[id(layer)] = recipe_of(layer)
+        recipe = self._recipes[id(layer)]
+        merging = kind in ("Add", "Multiply", "Average", "Maximum", "Concatenate")
+        if not merging and len(sources) != 1:
+            raise GraphError(
+                f"from_keras: layer {layer.name!r} ({kind}) is called on {len(sources)} tensors; "
+                f"only merging layers take several here"
+            )
+        try:
+            found = recipe(sources if merging else sources[0])
+        except NeurographError as error:
+            raise GraphError(f"from_keras: layer {layer.name!r} ({kind}): {error}") from error
+        made = list(found) if isinstance(found, (list, tuple)) else [found]
+        values = _values(layer)
+        if first and values:
+            self.weights.append((str(layer.name), made[0], values))
+        return made
+
+    def _functional(self, model: Any, inputs: Sequence[Layer]) -> list[Layer]:
+        config = model.get_config()
+        known: dict[Key, Layer] = dict(zip(_keys(config["input_layers"]), inputs, strict=True))
+        waiting = [
+            (row["name"], number, node)
+            for row in config["layers"]
+            for number, node in enumerate(row["inbound_nodes"])
+        ]
+        operations = {each.name: each for each in model.operations}
+        while waiting:
+            ready = [row for row in waiting if all(key in known for key in _tensors(row[2]))]
+            if not ready:
+                raise GraphError(f"from_keras: the calls of {waiting[0][0]!r} cannot be ordered")
+            for name, number, node in ready:
+                _check_call(name, node)
+                sources = [known[key] for key in _tensors(node)]
+                for place, made in enumerate(self.layer(operations[name], sources)):
+                    known[name, number, place] = made
+            waiting = [row for row in waiting if row not in ready]
+        return [known[key] for key in _keys(config["output_layers"])]
+
+
+def _values(layer: Any) -> list[Array]:
+    to_numpy = import_module("keras").ops.convert_to_numpy  # whose layer it is
+    return [np.asarray(to_numpy(each)) for each in getattr(layer, "weights", ())]
+
+
+def _check_call(name: str, node: dict[str, Any]) -> None:
+    for option, value in node["kwargs"].items():
+        if list(_tensors_in(value)):
+            raise GraphError(
+                f"from_keras: layer {name!r} is called with {option}=, a tensor, which has no "
+                f"counterpart here"
+            )
+
+
+def _keys(rows: Any) -> list[Key]:
+    """Return the tensors that a configuration names: one, or a list of them."""
+    if isinstance(rows, dict):
+        return [key for each in rows.values() for key in _keys(each)]
+    if rows and isinstance(rows[0], str):
+        return [(rows[0], int(rows[1]), int(rows[2]))]
+    return [key for each in rows for key in _keys(each)]
+
+
+def _tensors(node: dict[str, Any]) -> list[Key]:
+    return list(_tensors_in(node["args"]))
+
+
+def _tensors_in(value: Any) -> Iterator[Key]:
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            name, number, place = value["config"]["keras_history"]
+            yield str(name), int(number), int(place)
+            return
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _tensors_in(each)

@@ -1,0 +1,161 @@
+"""Keras models as networks: the same numbers, shared layers, and errors that name a layer."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import neurograph as ng
+
+# Keras's own way from PyTorch to NumPy
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def keras(tmp_path_factory):
+    """Return Keras on PyTorch, loaded only when a test of this file runs."""
+    pytest.importorskip("torch")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("KERAS_BACKEND", "torch")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        found = pytest.importorskip("keras")
+    if found.backend.backend() != "torch":
+        pytest.skip("Keras was loaded with another backend")
+    return found
+
+
+def mixed(keras):
+    return [
+        keras.Input((9, 8, 3)),
+        keras.layers.Conv2D(6, (3, 2), strides=2, padding="same", activation="relu"),
+        keras.layers.BatchNormalization(epsilon=0.01),
+        keras.layers.DepthwiseConv2D(2, depth_multiplier=2, use_bias=False),
+        keras.layers.ZeroPadding2D(((1, 0), (0, 2))),
+        keras.layers.MaxPooling2D(3, 2),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.2),
+        keras.layers.LayerNormalization(),
+        keras.layers.LeakyReLU(0.2),
+        keras.layers.Dense(7, activation="gelu", kernel_regularizer="l2"),
+        keras.layers.ELU(),
+        keras.layers.Dense(4, use_bias=False),
+        keras.layers.Softmax(),
+    ]
+
+
+def line(keras):
+    return [
+        keras.Input((12, 3)),
+        keras.layers.Conv1D(4, 3, padding="causal", dilation_rate=2),
+        keras.layers.AveragePooling1D(2),
+        keras.layers.LSTM(5, return_sequences=True),
+        keras.layers.TimeDistributed(keras.layers.Dense(3, activation="tanh")),
+        keras.layers.GRU(4, go_backwards=True, reset_after=False),
+        keras.layers.RepeatVector(3),
+        keras.layers.SimpleRNN(2),
+    ]
+
+
+def both_ways(keras):
+    return [
+        keras.Input((None, 3)),
+        keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), merge_mode="mul"),
+        keras.layers.Bidirectional(keras.layers.GRU(2)),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+
+
+def shaken(model):
+    """Return a model whose every weight and statistic has a value of its own."""
+    rng = np.random.default_rng(4)
+    model.set_weights([rng.uniform(0.1, 0.6, each.shape) for each in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("layers", [mixed, line, both_ways])
+def test_a_sequential_model_becomes_a_network_with_its_numbers(keras, layers):
+    model = shaken(keras.Sequential(layers(keras), name="story"))
+    shape = [6 if each is None else each for each in model.input_shape[1:]]
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    net = ng.from_keras(model)
+    assert net.name == "story"
+    for ours, theirs in zip(net.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-7)
+    ours = net.compile(dtype="float64").predict(x)
+    np.testing.assert_allclose(ours, model(x).detach().numpy(), rtol=2e-5, atol=2e-6)
+
+
+def test_a_functional_model_with_shared_layers_and_two_inputs(keras):
+    layers = keras.layers
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    shared = layers.Dense(5, activation="tanh", name="shared")
+    inner = keras.Sequential([keras.Input((5,)), layers.Dense(5)], name="inner")
+    left, right = shared(a), shared(b)
+    total = layers.Add(name="total")([left, inner(right)]) + left
+    joined = layers.Concatenate()([total, right, layers.Multiply()([left, right])])
+    model = shaken(keras.Model([a, b], [layers.Dense(2, name="out")(joined), right]))
+    net = ng.from_keras(model)
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(3, 4)).astype(np.float32) for _ in range(2)]
+    for ours, theirs in zip(net.compile(dtype="float64").predict(x), model(x), strict=True):
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=2e-5, atol=2e-6)
+    assert net.layer("shared").parameters is not net.layer("shared_1").parameters
+    assert net.layer("shared").parameters["kernel"] is net.layer("shared_1").parameters["kernel"]
+    assert [port.name for port in net.inputs] == ["a", "b"]
+
+
+def test_embedding_and_regularizers_come_along(keras):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Embedding(9, 4, name="words"),
+            layers.LSTM(3, name="r", recurrent_regularizer=keras.regularizers.L1L2(0.1, 0.2)),
+        ]
+    )
+    x = np.arange(18).reshape(3, 6) % 9
+    net = ng.from_keras(shaken(model), name="text")
+    ours = net.compile(dtype="float64").predict(x)
+    np.testing.assert_allclose(ours, model(x).detach().numpy(), rtol=2e-5, atol=2e-6)
+    kernel = net.parameters["r/recurrent_kernel"]
+    assert kernel.regularizer == ng.L1L2(l1=0.1, l2=0.2)
+    assert net.name == "text"
+
+
+def refused(keras):
+    layers = keras.layers
+    picture = keras.Input((4, 4, 2))
+    return {
+        "layer 'turn' (Permute) has no counterpart": [
+            picture,
+            layers.Permute((2, 1, 3), name="turn"),
+        ],
+        "max_value=6 has no counterpart": [picture, layers.ReLU(max_value=6)],
+        "data_format='channels_first'": [
+            picture,
+            layers.MaxPooling2D(2, data_format="channels_first"),
+        ],
+        "kernel_constraint=": [picture, layers.Dense(2, kernel_constraint="max_norm")],
+        "only its first size": [keras.Input((None, None, 2)), layers.Dense(2)],
+        "unknown activation 'mish'": [picture, layers.Dense(2, activation="mish")],
+    }
+
+
+def test_what_has_no_counterpart_is_named(keras):
+    for sentence, parts in refused(keras).items():
+        with pytest.raises(ng.NeurographError) as caught:
+            ng.from_keras(keras.Sequential(parts))
+        assert sentence in str(caught.value)
+    with pytest.raises(ng.GraphError, match="not built"):
+        ng.from_keras(keras.Sequential([keras.layers.Dense(2)]))
+    for wrong in (3, keras.layers.Dense(2)):
+        with pytest.raises(ng.GraphError, match="expected a Keras model"):
+            ng.from_keras(wrong)
+
+
+def test_a_call_with_a_second_tensor_is_refused(keras):
+    steps, state = keras.Input((5, 3)), keras.Input((4,))
+    model = keras.Model([steps, state], keras.layers.GRU(4, name="g")(steps, initial_state=state))
+    with pytest.raises(ng.GraphError, match="layer 'g' is called with initial_state="):
+        ng.from_keras(model)
