@@ -254,6 +254,26 @@ def test_a_callback_may_change_the_network():
     assert model.network.parameters["dense_1/kernel"].value is kernel
 
 
+def test_a_second_model_of_the_network_may_move_the_weights():
+    def compile_again(batch, logs):
+        if batch == 2:
+            model.network.compile(loss="categorical_crossentropy", dtype="float32")
+
+    model, other = make("adam(0.1)"), make("adam(0.1)")
+    move = ng.LambdaCallback(on_train_batch_end=compile_again)
+    model.fit(X, Y, 8, epochs=2, callbacks=[move], verbose=0)
+    other.fit(X, Y, 8, epochs=2, verbose=0)
+    assert weights(model).dtype == np.float64
+    assert weights(model) == pytest.approx(weights(other), rel=1e-3)
+    gradients = ng.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: ng.gradient_check(
+            model.network, X[:3], Y[:3], loss="categorical_crossentropy"
+        )
+    )
+    model.fit(X, Y, 32, callbacks=[gradients], verbose=0)
+    assert model.update.step == 16
+
+
 def test_evaluating_in_the_middle_disturbs_nothing():
     model, other = make(), make()
     look = ng.LambdaCallback(on_train_batch_end=lambda batch, logs: model.evaluate(X, Y))

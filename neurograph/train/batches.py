@@ -14,6 +14,7 @@ from neurograph.compiler.executable import TRAIN, Mode
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.rows import Rows
 from neurograph.errors import DataError, OptionError
+from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs
 from neurograph.train.checked import Checked, check_batch
@@ -106,6 +107,7 @@ class ArrayBatches:
             "shuffle": shuffle,
             "data": _digest([*data.inputs, *data.targets, *data.weights]),
         }
+        self._arena = model.executable.arena
         self._rows = self._lay_out()
         self._order = np.arange(self.count)
         self._index = self._order[:0]
@@ -126,14 +128,15 @@ class ArrayBatches:
     def batches(self, first: int, before: Before) -> Iterator[tuple[Plan, int]]:
         """Yield the plans of the epoch's batches, see ``Batches``."""
         model, order, size = self.model, self._order, self.size
-        version, known = model.network.version, model.network.version.number
+        network, version = model.network, model.network.version
+        known, arena = -1, None
         assert self.steps is not None
         for number in range(first, self.steps):
             if before is not None:
                 before(number)
-            if version.number != known or first == number:
-                known = version.number
+            if version.number != known or network.arena is not arena:
                 self._refresh()
+                known, arena = version.number, network.arena
             start = number * size
             self._index = index = order[start : start + size]
             samples = len(index)
@@ -147,10 +150,10 @@ class ArrayBatches:
             yield plan, samples
 
     def _refresh(self) -> None:
-        """Notice that a callback changed the structure of the network."""
-        arena = self.model.executable.arena
+        """Notice that a callback changed the network's structure, or had its weights moved."""
         self.model.refresh()
-        if self.model.executable.arena is not arena:
+        if self.model.executable.arena is not self._arena:
+            self._arena = self.model.executable.arena
             self._ready.clear()
             self._rows = self._lay_out()
 
@@ -211,6 +214,19 @@ class ArrayBatches:
     def fingerprint(self) -> dict[str, Any]:
         """Return the number of samples, how they are batched, and a checksum of some of them."""
         return dict(self._fingerprint)
+
+
+def batches_of(
+    model: Model, data: Checked, batch_size: int, shuffle: bool, augment: Augment | None
+) -> Batches:
+    """Return batches of data in memory, for the kind of samples that the model takes."""
+    if takes_trees(model.network):
+        from neurograph.train.tree_model import TreeBatches
+
+        if augment is not None:
+            raise OptionError("fit: augment changes arrays, but the samples are trees")
+        return TreeBatches(model, data, batch_size, shuffle)
+    return ArrayBatches(model, data, batch_size, shuffle, augment)
 
 
 class StreamBatches:
@@ -285,7 +301,7 @@ class StreamBatches:
         plan = executable.plan(self.mode, executable.sizes(data.inputs))
         executable.feed(self.mode, plan, data.inputs)
         executable.feed_targets(self.mode, plan, data.targets + data.weights)
-        return plan, len(data)
+        return plan, getattr(plan, "samples", len(data))
 
     def skip(self, epochs: int, batches: int) -> None:
         """Take the batches that an earlier training has seen out of a stream just begun."""

@@ -82,7 +82,7 @@ class Gathered:
 
     def apply(self) -> None:
         """Update the weights by the mean gradient of the samples gathered, if there are any."""
-        if self.samples:
+        if self.samples and self.model.update is self._update:
             np.divide(self._sum, self._sum.dtype.type(self.samples), out=self._update.g)
             self._update.run()
             self.count = self.samples = 0
