@@ -15,6 +15,8 @@ def main(quick: bool = False) -> float:
     if quick:
         data = data.take(2000, 500)
     data = data.scaled().with_channels().one_hot()
+    epochs, batch = (1, 32) if quick else (10, 64)
+    steps = epochs * -(-len(data.train.x) // batch)
     net = ng.Network(
         [
             ng.Input((28, 28, 1)),
@@ -31,8 +33,10 @@ def main(quick: bool = False) -> float:
         seed=0,
     )
     net.summary()
-    model = net.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-    model.fit(*data.train, epochs=1 if quick else 3, batch_size=32 if quick else 128)
+    adam = ng.Adam(ng.CosineDecay(0.002, steps, alpha=0.01))
+    model = net.compile(adam, "categorical_crossentropy", metrics=["accuracy"])
+    moved = ng.datasets.Augmentation(ng.datasets.Shift(0.08), ng.datasets.Rotate(8))
+    model.fit(*data.train, epochs=epochs, batch_size=batch, augment=None if quick else moved)
     _, accuracy = model.evaluate(*data.test, batch_size=500)
     print(f"{accuracy:.2%} of the test digits are read right")
 
