@@ -265,7 +265,7 @@ class Layer:
         if store is ZEROS:
             return np.zeros(self.shape)
         values = np.moveaxis(np.asarray(store), 0, -1)
-        return values.reshape(*values.shape[:-1], *self.shape)
+        return values.reshape((*values.shape[:-1], *self.shape))
 
     @property
     def net(self) -> Any:

@@ -54,7 +54,7 @@ def tree_network(network: Network, tree: Any) -> Network:
     >>> net = ng.Network([ng.Input((2,)), ng.Recursive(2, name="p")], seed=0)
     >>> grown = ng.tree_network(net, (([1, 2], [3, 4]), [5, 6]))
     >>> print(grown)
-    network: 2 + 2 + 2 -> 2, 1 layers with weights, 36 connections, 10 parameters
+    network: 2 + 2 + 2 -> 2, 1 layers with weights, 40 connections, 10 parameters
     >>> grown.layer("p/inner@2")[0].upstream[0].parameter is net.parameters["p/kernel"]
     True
     """
@@ -69,6 +69,7 @@ def tree_network(network: Network, tree: Any) -> Network:
         for node in _places(network, layer, root, fitted):
             for bundle in layer.incoming:
                 _join(bundle, node, copies, fitted)
+    _drop_zeros(list(copies.values()))
     grown = Network(
         inputs=_ends(network.inputs, copies),
         outputs=_ends(network.outputs, copies),
@@ -260,6 +261,24 @@ def _join(bundle: Bundle, node: int, copies: Copies, tree: Tree) -> None:
     source = copies.get((id(bundle.source), node if bundle.source.sequence else -1))
     if source is not None:
         copied_bundle(bundle, source, target)
+
+
+def _drop_zeros(copies: list[Layer]) -> None:
+    """Take out what nothing feeds, such as the sum of a leaf's children, where it adds nothing."""
+    readers: dict[int, list[Bundle]] = {}
+    for layer in copies:
+        for bundle in layer.incoming:
+            readers.setdefault(id(bundle.source), []).append(bundle)
+    unfed = [layer for layer in copies if layer.role == "units" and not layer.incoming]
+    while unfed:
+        layer = unfed.pop()
+        bundles = readers.get(id(layer), [])
+        adds = all(bundle.target.aggregation == "sum" for bundle in bundles)
+        if layer.function is None and layer.activation.function(0.0) == 0.0 and adds:
+            for bundle in bundles:
+                bundle.target.incoming.remove(bundle)
+                if not bundle.target.incoming:
+                    unfed.append(bundle.target)
 
 
 def _ends(ports: Sequence[Port], copies: Mapping[tuple[int, int], Layer]) -> list[Layer]:

@@ -157,6 +157,11 @@ class RootConnections(TreeConnections):
         return [len(tree) - 1]
 
 
+def takes_trees(network: Network) -> bool:
+    """Whether samples of a network are trees; this asks its inputs alone."""
+    return any(port.layer.config.get("trees", False) for port in network.inputs)
+
+
 def goes_along_trees(network: Network) -> bool:
     """Whether a network is for trees."""
     return any(

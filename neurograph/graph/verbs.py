@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from neurograph.graph.trees import takes_trees
+
 if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import ArrayLike, NDArray
@@ -53,6 +55,10 @@ class TutorialVerbs:
         (1,)
         """
         network = cast("Network", self)
+        if takes_trees(network):
+            from neurograph.train.tree_model import predict_trees
+
+            return predict_trees(network, sample, explicit)
         if explicit:
             from neurograph.interpret.tutorial import predict
 
@@ -305,9 +311,9 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         UnknownNameError, OptionError
             For a name that is not known (with the nearest match) or an option that cannot be.
         """
-        from neurograph.train.model import Model
+        from neurograph.train.model import compile_network
 
-        return Model(
+        return compile_network(
             cast("Network", self),
             optimizer,
             loss,

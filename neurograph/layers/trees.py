@@ -50,6 +50,8 @@ class TreeRecipe(Recipe):
         for each in below:
             if each.role != "const":
                 each.sequence = True
+            if each.role == "input":
+                each.config["trees"] = True
         return layer
 
     def above(self, hidden: Layer) -> Layer:

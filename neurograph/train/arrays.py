@@ -9,7 +9,9 @@ import numpy as np
 
 from neurograph.errors import DataError, ShapeError, unknown
 from neurograph.graph.network import Network, Port
+from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
+from neurograph.train.forest import NodeRows, Trees, as_node_rows, as_trees, check_sizes
 from neurograph.train.loss import Loss, as_weights
 
 
@@ -28,6 +30,9 @@ def as_inputs(network: Network, x: Any, what: str = "x") -> list[Array]:
         named).
     """
     ports = network.inputs
+    if takes_trees(network):
+        trees: Any = as_trees(network, x, what)
+        return [trees]
     given = _several(x, ports, f"input of network {network.name!r}", what)
     arrays = [_input(port, each, what) for port, each in zip(ports, given, strict=True)]
     counts = {len(each) for each in arrays}
@@ -49,8 +54,8 @@ def _several(x: Any, ports: Sequence[Port], kind: str, what: str) -> list[Any]:
     if len(ports) == 1:
         return [x]
     if not isinstance(x, (list, tuple)) or len(x) != len(ports):
-        names = ", ".join(repr(port.name) for port in ports)
-        raise ShapeError(f"{what}: give a list of {len(ports)} arrays, for {names}")
+        shown = ", ".join(repr(port.name) for port in ports)
+        raise ShapeError(f"{what}: give a list of {len(ports)} arrays, for {shown}")
     return list(x)
 
 
@@ -128,16 +133,33 @@ def as_targets(network: Network, losses: Sequence[Loss], y: Any, what: str = "y"
     """
     ports = network.outputs
     given = _several(y, ports, f"output of network {network.name!r}", what)
+    if takes_trees(network):
+        return [
+            _at_nodes_or_roots(port, loss, each, what)
+            for port, loss, each in zip(ports, losses, given, strict=True)
+        ]
     return [
         loss.check(as_numbers(each, what), output_shape(port))
         for port, loss, each in zip(ports, losses, given, strict=True)
     ]
 
 
+def _at_nodes_or_roots(port: Port, loss: Loss, y: Any, what: str) -> Any:
+    """Return targets for trees: an array for the roots, rows of each tree for all nodes."""
+    if not port.layer.sequence:
+        return loss.check(as_numbers(y, what), port.shape)
+    rows = as_node_rows(y, what)
+    joined = loss.check(as_numbers(np.asarray(rows), what), port.shape)
+    return NodeRows.cut(joined, [len(row) for row in rows])
+
+
 def as_sample_weights(network: Network, weight: Any, samples: int) -> list[Array]:
     """Return sample weights for each output, ready for its losses: (samples, [steps,] 1)."""
-    found = []
+    found: list[Any] = []
     for port in network.outputs:
+        if port.layer.sequence and takes_trees(network):
+            found.append(_weights_at_nodes(port, weight))
+            continue
         array = np.asarray(weight)
         rows = (samples,) if array.ndim < 2 else array.shape
         checked = as_weights(array, rows)
@@ -146,8 +168,17 @@ def as_sample_weights(network: Network, weight: Any, samples: int) -> list[Array
     return found
 
 
+def _weights_at_nodes(port: Port, weight: Any) -> NodeRows:
+    rows = as_node_rows(weight, "sample_weight")
+    ones = (1,) * len(port.shape)
+    return NodeRows([as_weights(row, (len(row),)).reshape(-1, *ones) for row in rows])
+
+
 def same_length(x: Sequence[Array], y: Sequence[Array], what: str = "fit") -> int:
     """Return the number of samples of inputs and targets, or refuse them if they differ."""
     if len(x[0]) != len(y[0]):
         raise ShapeError(f"{what}: {len(x[0])} samples of x, but {len(y[0])} of y")
+    for each in y:
+        if isinstance(each, NodeRows) and isinstance(x[0], Trees):
+            check_sizes(x[0], each, what)
     return len(x[0])

@@ -19,6 +19,7 @@ from neurograph.train.arrays import (
     as_targets,
     same_length,
 )
+from neurograph.train.forest import NodeRows
 
 if TYPE_CHECKING:
     from neurograph.train.model import Model
@@ -133,13 +134,16 @@ def _weights(model: Model, sample_weight: Any, class_weight: Any, targets: list[
         zip(ports, _for_outputs(model, sample_weight), strict=True)
     ):
         given = np.ones(samples) if each is None else each
-        if np.shape(given)[:1] != (samples,):
+        at_nodes = isinstance(targets[number_of_port], NodeRows)
+        if not at_nodes and np.shape(given)[:1] != (samples,):
             raise ShapeError(
                 f"fit: sample_weight has shape {np.shape(given)}, expected one weight for each of "
                 f"the {samples} samples"
             )
+        if at_nodes and class_weight is not None:
+            raise OptionError("fit: class_weight is not for outputs at every node of a tree")
         weight = as_sample_weights(model.network, given, samples)[number_of_port]
-        if port.layer.sequence:
+        if port.layer.sequence and not at_nodes:
             steps = targets[number_of_port].shape[1]
             weight = np.broadcast_to(weight, (samples, steps, *weight.shape[2:]))
         found.append(weight)

@@ -13,11 +13,11 @@ from neurograph.options import number, whole
 from neurograph.storage.atomic import StrPath
 from neurograph.train.arrays import as_inputs
 from neurograph.train.batches import (
-    ArrayBatches,
     Augment,
     Batches,
     StreamBatches,
     as_stream,
+    batches_of,
 )
 from neurograph.train.callback import Callback, CallbackList
 from neurograph.train.callbacks import TerminateOnNaN
@@ -74,7 +74,7 @@ def fit(
         augmented = augment is not None
         data = check_data(model, x, y, sample_weight, class_weight, augmented=augmented)
         data, kept = _split(model, data, validation_split, validation_data, augmented)
-        source = ArrayBatches(model, data, size, bool(shuffle), augment)
+        source = batches_of(model, data, size, bool(shuffle), augment)
     validation = _validation(model, kept, validation_data, size, validation_steps)
     point = None
     if resume:

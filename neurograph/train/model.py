@@ -14,6 +14,7 @@ from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
+from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs, as_sample_weights, as_targets, same_length
 from neurograph.train.loss import Loss
@@ -81,8 +82,7 @@ class Model(ModelVerbs):
         self.passes = None if passes is None else tuple(passes)
         self.threads = threads
         self.loss_weights = tuple(float(each) for each in loss_weights)
-        self.executable = Executable(
-            network,
+        self.executable = self._executable(
             dtype=str(dtype),
             losses=self.losses,
             loss_weights=self.loss_weights,
@@ -91,6 +91,9 @@ class Model(ModelVerbs):
             threads=threads,
         )
         self._start_update(Update(self.executable.arena, self.optimizer))
+
+    def _executable(self, **options: Any) -> Executable:
+        return Executable(self.network, **options)
 
     def _get_losses(self, loss: Any) -> list[Loss]:
         outputs = self.network.outputs
@@ -237,12 +240,13 @@ class Model(ModelVerbs):
         size = checked_batch_size(batch_size, "evaluate")
         for metric in self.metrics:
             metric.reset()
-        total, count = 0.0, len(inputs[0])
-        for start in range(0, count, size):
+        total, count = 0.0, 0
+        for start in range(0, len(inputs[0]), size):
             rows = slice(start, start + size)
             part = [each[rows] for each in inputs]
             outputs = self.executable.outputs(self.run_forward(PREDICT, part))
-            batch = len(part[0])
+            batch = len(outputs[0])
+            count += batch
             for number, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
                 weight = None if weights is None else _rows_of(weights[number][rows])
                 factor = self.loss_weights[number] if self.loss_weights else 1.0
@@ -263,7 +267,7 @@ class Model(ModelVerbs):
     def update_metrics(self, targets: Sequence[Array], outputs: Sequence[Array]) -> None:
         """Let the metrics see the (first) output of a batch."""
         for metric in self.metrics:
-            metric.update(targets[0], outputs[0])
+            metric.update(np.asarray(targets[0]), outputs[0])
 
     def metric_values(self) -> list[float]:
         """Return the present values of the metrics."""
@@ -388,4 +392,13 @@ def compile(network: Network, optimizer: Any = "rmsprop", **options: Any) -> Mod
     >>> ng.compile(ng.Network([2, 1]), "sgd", loss="sse")
     <Model of 'network': sse, sgd, float32>
     """
-    return Model(network, optimizer, **options)
+    return compile_network(network, optimizer, **options)
+
+
+def compile_network(network: Network, *arguments: Any, **options: Any) -> Model:
+    """Return the model of a network, for trees if its samples are trees; see ``Model``."""
+    if takes_trees(network):
+        from neurograph.train.tree_model import TreeModel
+
+        return TreeModel(network, *arguments, **options)
+    return Model(network, *arguments, **options)

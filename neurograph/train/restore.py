@@ -21,7 +21,7 @@ from neurograph.train.checkpoint import newest_checkpoint, optimizer_arrays
 from neurograph.train.history import History
 from neurograph.train.losses import get_loss
 from neurograph.train.metrics import get_metric
-from neurograph.train.model import Model
+from neurograph.train.model import Model, compile_network
 from neurograph.train.optimizers import get_optimizer
 from neurograph.train.session import Paused
 
@@ -50,13 +50,13 @@ def restore_model(
     """
     try:
         record = Record("its model", loaded.extras.get(SECTION))
-        model = Model(
+        model = compile_network(
             loaded.network,
             optimizer=_given("optimizer", optimizer, record.mapping("optimizer"), get_optimizer),
             loss=_losses(record, loss),
             metrics=_metrics(record, metrics),
             dtype=record.text("dtype"),
-            seed=restored_generator(record.fields.get("generator")),  # type: ignore[arg-type]
+            seed=restored_generator(record.fields.get("generator")),
             passes=record.fields.get("passes"),
             threads=record.whole("threads", least=1) if "threads" in record else None,
             loss_weights=record.fields.get("loss_weights") or (),

@@ -190,8 +190,8 @@ class Validation:
             if not wanted():
                 return None
             outputs = model.executable.outputs(model.run_forward(PREDICT, data.inputs))
-            total += self._loss(data, outputs) * len(data)
-            samples += len(data)
+            total += self._loss(data, outputs) * len(outputs[0])
+            samples += len(outputs[0])
             model.update_metrics(data.targets, outputs)
         loss = total / samples if samples else math.nan
         values = [loss + model.penalty(), *model.metric_values()]

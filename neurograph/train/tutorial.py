@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurograph.compiler.executable import Mode
-from neurograph.errors import OptionError
+from neurograph.errors import GraphError, OptionError
 from neurograph.graph.network import Network
+from neurograph.graph.trees import takes_trees
 from neurograph.interpret.feed import feed
 from neurograph.train.arrays import as_inputs, as_targets, same_length
 from neurograph.train.model import Model
@@ -95,9 +96,14 @@ def checked_rate(rate: float, iteration: int) -> None:
 
 def _model(network: Network, rate: float) -> Model:
     """Return the network's float64 model for plain descent, kept from call to call."""
-    model: Any = network.descent
-    if not isinstance(model, Model):
-        model = network.descent = Model(network, SGD(rate), "sse", dtype="float64")
+    if takes_trees(network):
+        raise GraphError(
+            f"network {network.name!r}: train takes arrays, but its samples are trees; compile it "
+            f"and use fit"
+        )
+    known: Any = network.descent
+    model = known if isinstance(known, Model) else Model(network, SGD(rate), "sse", dtype="float64")
+    network.descent = model
     model.optimizer.learning_rate = float(rate)
     model.refresh()
     return model

@@ -1,0 +1,360 @@
+"""Tree cells: the arrays of a tree layer for a batch, run forward and back by the kernels.
+
+Rows of the arrays are nodes by height, as the plan of the batch orders them. Arrays grow with the
+largest batch seen and are used in part for smaller ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from neurograph.functions import ACTIVATIONS, Activation
+from neurograph.graph.layer import Layer
+from neurograph.graph.tree import Array
+from neurograph.kernels import recurrent
+from neurograph.kernels.trees import ChildSumPlan, TreePlan
+from neurograph.kernels.trees_lstm import (
+    child_sum_backward,
+    child_sum_forward,
+    child_sum_shapes,
+    child_sum_weight_gradient,
+)
+from neurograph.kernels.trees_recursive import (
+    recursive_backward,
+    recursive_forward,
+    recursive_shapes,
+    recursive_weight_gradient,
+)
+from neurograph.train.forest import Forest
+
+SPARE = 1.25  # how much larger arrays become than they have to
+Kept = dict[str, dict[str, Array]]  # part -> net, output, delta -> (nodes, shape)
+
+
+class TreeCell:
+    """What the cells share: room for a batch, and the way between rows and nodes.
+
+    Parameters
+    ----------
+    layer : Layer
+        That of the recipe.
+    dtype : str
+    """
+
+    def __init__(self, layer: Layer, dtype: str) -> None:
+        self.layer = layer
+        self.dtype = dtype
+        self.parameters = layer.parameters
+        self.arrays: dict[str, Array] = {}
+        self._room = (0, 0)
+
+    def _shapes(self, rows: int, others: int) -> dict[str, tuple[int, ...]]:
+        raise NotImplementedError
+
+    def _make_room(self, rows: int, others: int) -> None:
+        if rows > self._room[0] or others > self._room[1]:
+            self._room = (
+                max(self._room[0], int(SPARE * rows)),
+                max(self._room[1], int(SPARE * others)),
+            )
+            shapes = self._shapes(*self._room)
+            self.arrays = {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()}
+
+    def _value(self, name: str) -> Any:
+        found = self.parameters.get(name)
+        return None if found is None else found.value
+
+    def _gradient(self, name: str) -> Any:
+        found = self.parameters.get(name)
+        return None if found is None else found.gradient
+
+    def penalties(self) -> float:
+        """Add the gradients of the regularizers; return their share of the loss."""
+        total = 0.0
+        for parameter in self.parameters.values():
+            if parameter.regularizer is not None and parameter.trainable:
+                parameter.gradient += parameter.regularizer.gradient(parameter.value)
+                total += float(parameter.regularizer(parameter.value))
+        return total
+
+    def outputs(self, forest: Forest, roots: bool) -> Array:
+        """Return the vectors of the roots, or of all nodes in their own order."""
+        rows, plan = self._rows(forest), forest.plan
+        if roots:
+            return rows[plan.roots]
+        return self._by_node(plan, rows)
+
+    def _by_node(self, plan: TreePlan | ChildSumPlan, rows: Array) -> Array:
+        found = np.empty_like(rows)
+        found[plan.order] = rows
+        return found
+
+    def _rows(self, forest: Forest) -> Array:
+        raise NotImplementedError
+
+    def _send(self, rows: Array, forest: Forest, d_outputs: Array, roots: bool) -> None:
+        """Write what reaches the vectors from outside into their rows."""
+        plan = forest.plan
+        if roots:
+            rows[...] = 0
+            rows[plan.roots] = d_outputs
+        else:
+            np.take(d_outputs, plan.order, axis=0, out=rows, mode="clip")
+
+    # to be given by each kind -------------------------------------------------------------------
+
+    def forward(self, forest: Forest, x: Array) -> None:
+        """Run a batch whose given nodes have the vectors x, (given nodes, features)."""
+        raise NotImplementedError
+
+    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> Array:
+        """Set the gradients of the parameters; return that of x."""
+        raise NotImplementedError
+
+    def kept(self, forest: Forest, backward: bool) -> Kept:
+        """Return net, output and delta of every part at every node, 0 where there is no copy."""
+        raise NotImplementedError
+
+
+class RecursiveCell(TreeCell):
+    """The cell of ``Recursive``."""
+
+    def __init__(self, layer: Layer, dtype: str) -> None:
+        super().__init__(layer, dtype)
+        self.units, self.children = layer.size, int(layer.config["children"])
+        self.activate, self.slope = _in_place(layer.parts["inner"].activation)
+
+    def _shapes(self, rows: int, others: int) -> dict[str, tuple[int, ...]]:
+        return recursive_shapes(rows, rows - others, self.units, self.children)
+
+    def _rows(self, forest: Forest) -> Array:
+        return self.arrays["values"][: forest.nodes]
+
+    def forward(self, forest: Forest, x: Array) -> None:
+        """Run a batch whose leaves have the vectors x."""
+        plan = forest.plan
+        assert isinstance(plan, TreePlan)
+        leaves = plan.bounds[1]
+        self._make_room(forest.nodes, forest.nodes - leaves)
+        a = self.arrays
+        a["values"][:leaves] = x
+        recursive_forward(
+            plan, self._value("kernel"), self._value("bias"), a["values"], a["joined"], a["net"],
+            self.activate,
+        )  # fmt: skip
+
+    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> Array:
+        """Set the gradients of the parameters; return that of the leaves."""
+        plan, a = forest.plan, self.arrays
+        assert isinstance(plan, TreePlan)
+        self._send(a["d_values"][: forest.nodes], forest, d_outputs, roots)
+        recursive_backward(
+            plan, self._value("kernel"), a["values"], a["net"], self.slope,
+            a["d_values"], a["d_net"], a["d_joined"], a["work"],
+        )  # fmt: skip
+        recursive_weight_gradient(
+            plan, a["joined"], a["d_net"], self._gradient("kernel"), self._gradient("bias")
+        )
+        return a["d_values"][: plan.bounds[1]]
+
+    def kept(self, forest: Forest, backward: bool) -> Kept:
+        """Return net, output and delta of every part at every node."""
+        plan, a, nodes = forest.plan, self.arrays, forest.nodes
+        leaves, inner = plan.bounds[1], nodes - plan.bounds[1]
+
+        def spread(rows: Array) -> Array:
+            found = np.zeros((nodes, rows.shape[1]), rows.dtype)
+            found[plan.order[leaves:]] = rows
+            return found
+
+        hidden = self._by_node(plan, a["values"][:nodes])
+        joined = spread(a["joined"][:inner])
+        found = {
+            "hidden": {"net": hidden, "output": hidden},
+            "joined": {"net": joined, "output": joined},
+            "inner": {
+                "net": spread(a["net"][:inner]),
+                "output": spread(a["values"][leaves:nodes]),
+            },
+        }
+        if backward:
+            d_net = a["d_net"][:inner]
+            found["hidden"]["delta"] = -self._by_node(plan, a["d_values"][:nodes])
+            found["inner"]["delta"] = -spread(d_net)
+            found["joined"]["delta"] = -spread(d_net @ self._value("kernel").T)
+        return found
+
+
+class ChildSumCell(TreeCell):
+    """The cell of ``ChildSumTreeLSTM``."""
+
+    def __init__(self, layer: Layer, dtype: str) -> None:
+        super().__init__(layer, dtype)
+        self.units = layer.size
+        self.features = self.parameters["kernel"].shape[0]
+
+    def _shapes(self, rows: int, others: int) -> dict[str, tuple[int, ...]]:
+        shapes = child_sum_shapes(rows, others, self.units)
+        return shapes | {"x": (rows, self.features), "d_x": (rows, self.features)}
+
+    def _rows(self, forest: Forest) -> Array:
+        return self.arrays["h"][: forest.nodes]
+
+    def forward(self, forest: Forest, x: Array) -> None:
+        """Run a batch whose given nodes have the vectors x."""
+        plan, nodes = forest.plan, forest.nodes
+        assert isinstance(plan, ChildSumPlan)
+        self._make_room(nodes, len(plan.child))
+        a = self.arrays
+        rows, net = a["x"][:nodes], a["net"][:nodes]
+        if len(x) == nodes:
+            np.take(x, plan.order, axis=0, out=rows, mode="clip")
+        else:
+            by_node = np.zeros((nodes, self.features), self.dtype)
+            by_node[forest.given] = x
+            np.take(by_node, plan.order, axis=0, out=rows, mode="clip")
+        np.matmul(rows, self._value("kernel"), out=net)
+        bias = self._value("bias")
+        if bias is not None:
+            np.add(net, bias, out=net)
+        names = ("h", "c", "h_sum", "gates", "tanh_c", "h_child", "c_child", "forget", "through")
+        child_sum_forward(plan, net, self._value("recurrent_kernel"), *(a[each] for each in names))
+
+    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> Array:
+        """Set the gradients of the parameters; return that of x."""
+        plan, nodes, a = forest.plan, forest.nodes, self.arrays
+        assert isinstance(plan, ChildSumPlan)
+        self._send(a["d_h"][:nodes], forest, d_outputs, roots)
+        a["d_c"][:nodes] = 0
+        names = ("gates", "tanh_c", "c_child", "forget", "d_h", "d_c", "d_net", "d_forget")
+        work = ("d_h_child", "d_c_child", "work")
+        child_sum_backward(
+            plan, self._value("recurrent_kernel"), *(a[each] for each in names + work)
+        )
+        child_sum_weight_gradient(
+            plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"],
+            self._gradient("recurrent_kernel"),
+        )  # fmt: skip
+        d_net, d_x = a["d_net"][:nodes], a["d_x"][:nodes]
+        np.matmul(a["x"][:nodes].T, d_net, out=self._gradient("kernel"))
+        if "bias" in self.parameters:
+            np.sum(d_net, axis=0, out=self._gradient("bias"))
+        np.matmul(d_net, self._value("kernel").T, out=d_x)
+        return self._by_node(plan, d_x)[forest.given]
+
+    def kept(self, forest: Forest, backward: bool) -> Kept:
+        """Return net, output and delta of every part at every node."""
+        return _ChildSumValues(self, forest, backward).kept()
+
+
+class _ChildSumValues:
+    """Net, output and delta of the parts of a child-sum LSTM, from what its kernels left."""
+
+    def __init__(self, cell: ChildSumCell, forest: Forest, backward: bool) -> None:
+        assert isinstance(forest.plan, ChildSumPlan)
+        self.plan, self.backward, self.units = forest.plan, backward, cell.units
+        self.nodes, self.edges = forest.nodes, len(forest.plan.child)
+        self.u = cell.parameters["recurrent_kernel"].value
+        self.arrays = cell.arrays
+
+    def _rows(self, name: str) -> Array:
+        return self.arrays[name][: self.nodes]
+
+    def _at_edges(self, values: Array) -> Array:
+        """Return values of edges as those of their lower nodes, as rows; 0 at the roots."""
+        found = np.zeros((self.nodes, self.units), values.dtype)
+        found[self.plan.child] = values[: self.edges]
+        return found
+
+    def _of_parents(self, rows: Array) -> Array:
+        """Return for every row that of its parent, 0 at the roots."""
+        parents = np.zeros(self.nodes, np.intp)
+        for start, blocks in zip(self.plan.bounds, self.plan.blocks, strict=False):
+            for first, last in blocks:
+                parents[self.plan.child[first:last]] = start + np.arange(last - first)
+        found = rows[parents].copy()
+        found[self.plan.roots] = 0
+        return found
+
+    def kept(self) -> Kept:
+        """Return them by part, by node."""
+        k, rows = self.units, self._rows
+        columns = {
+            "input": slice(0, k),
+            "output": slice(k, 2 * k),
+            "candidate": slice(2 * k, 3 * k),
+        }
+        net = rows("net")[:, : 3 * k] + rows("h_sum") @ self.u[:, : 3 * k]
+        forget_input = rows("net")[:, 3 * k :].copy()
+        forget_net = self._of_parents(forget_input) + rows("h") @ self.u[:, 3 * k :]
+        forget_net[self.plan.roots] = 0
+        forget = self._at_edges(self.arrays["forget"])
+        keep = forget * rows("c")
+        i, _, g = (rows("gates")[:, each] for each in columns.values())
+        found: Kept = {
+            name: {"net": net[:, each], "output": rows("gates")[:, each]}
+            for name, each in columns.items()
+        }
+        found |= {
+            "children": {"net": rows("h_sum"), "output": rows("h_sum")},
+            "forget_input": {"net": forget_input, "output": forget_input},
+            "forget": {"net": forget_net, "output": forget},
+            "keep": {"net": keep, "output": keep},
+            "write": {"net": i * g, "output": i * g},
+            "cell": {"net": rows("c"), "output": rows("c")},
+            "squash": {"net": rows("c"), "output": rows("tanh_c")},
+            "hidden": {"net": rows("h"), "output": rows("h")},
+        }
+        if self.backward:
+            self._add_deltas(found, columns)
+        return {
+            part: {what: self._by_node(values) for what, values in row.items()}
+            for part, row in found.items()
+        }
+
+    def _add_deltas(self, found: Kept, columns: dict[str, slice]) -> None:
+        k, rows = self.units, self._rows
+        d_net, d_h, d_c, tanh_c = rows("d_net"), rows("d_h"), rows("d_c"), rows("tanh_c")
+        opened = rows("gates")[:, columns["output"]]
+        deltas = {name: d_net[:, each] for name, each in columns.items()}
+        deltas |= {
+            "children": d_net[:, : 3 * k] @ self.u[:, : 3 * k].T,
+            "forget_input": d_net[:, 3 * k :],
+            "forget": self._at_edges(self.arrays["d_forget"]),
+            "keep": self._of_parents(d_c),
+            "write": d_c,
+            "cell": d_c,
+            "squash": d_h * opened * (1 - tanh_c**2),
+            "hidden": d_h,
+        }
+        for name, values in deltas.items():
+            found[name]["delta"] = -values
+
+    def _by_node(self, rows: Array) -> Array:
+        found = np.empty((self.nodes, rows.shape[1]), rows.dtype)
+        found[self.plan.order] = rows
+        return found
+
+
+CELLS: dict[str, type[TreeCell]] = {
+    "recursive": RecursiveCell,
+    "child_sum_tree_lstm": ChildSumCell,
+}
+
+
+def _in_place(activation: Activation) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return an activation and its derivative as functions that write into an array."""
+    name = activation.name
+    if name in recurrent.ACTIVATIONS and ACTIVATIONS.get(name) is activation:
+        return recurrent.ACTIVATIONS[name]
+
+    def activate(net: Array, output: Array) -> None:
+        np.copyto(output, activation.function(net))
+
+    def slope(net: Array, output: Array, slopes: Array) -> None:
+        np.copyto(slopes, activation.derivative(net, output))
+
+    return activate, slope
