@@ -477,7 +477,7 @@ def killed_training(path, *callbacks):
         *callbacks,
         ng.ModelCheckpoint(path, save_freq=1),
         ng.ReduceLROnPlateau("loss", factor=0.7, patience=1, min_delta=0.01),
-        epochs=20,
+        epochs=14,
         resume=path,
     )
     model.save(path)
