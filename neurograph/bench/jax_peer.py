@@ -177,23 +177,21 @@ def _recurrent(
 
 
 def _sparse(count: int) -> Any:
-    """Return weights and the forward pass of the random graph: a dense product a level.
-
-    Every level's matrix is filled from its weights, which is faster here than gathering.
-    """
+    """Return weights and the forward pass of the random graph: rows gathered, weighted, summed."""
     edges = random_edges(count)
     places = []
     weights = []
     for level in range(1, LEVELS + 1):
         part = edges.into_level(level)
-        places.append((edges.up[part], edges.down[part] - level * WIDTH, level * WIDTH))
+        places.append((edges.up[part], edges.down[part] - level * WIDTH))
         weights.append(jnp.asarray(edges.weight[part]))
 
     def apply(parameters: Any, x: Array) -> Array:
-        values = x
-        for own, (up, down, before) in zip(parameters, places, strict=True):
-            matrix = jnp.zeros((before, WIDTH)).at[up, down].set(own)
-            values = jnp.concatenate([values, jnp.tanh(values @ matrix)], 1)
-        return values[:, -WIDTH:]
+        values = x.T
+        for own, (up, down) in zip(parameters, places, strict=True):
+            arriving = values[up] * own[:, None]
+            net = jax.ops.segment_sum(arriving, down, WIDTH, indices_are_sorted=True)
+            values = jnp.concatenate([values, jnp.tanh(net)])
+        return values[-WIDTH:].T
 
     return weights, apply
