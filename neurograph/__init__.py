@@ -40,8 +40,8 @@ _HOMES: dict[str, str] = {
     "layers.trees": "Recursive ChildSumTreeLSTM",
     "graph.tree": "Tree",
     "graph.tree_network": "tree_network tree_values",
-    "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal VarianceScaling "
-    "GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal Identity",
+    "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal "
+    "VarianceScaling GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal Identity",
     "regularizers": "L1 L2 L1L2",
     "train.losses": "SumSquaredError MeanSquaredError MeanAbsoluteError Huber BinaryCrossentropy "
     "CategoricalCrossentropy SparseCategoricalCrossentropy",

@@ -1,8 +1,8 @@
 """NumPy statements written once and inlined wherever the compiler needs them.
 
 An activation, a loss or an optimizer has two forms: a plain function that defines it, and
-``Lines``, the same arithmetic as in-place NumPy calls. The compiler renames the slots of the lines to
-the arrays of a network and puts them into its source text, so that what runs is what is read.
+``Lines``, the same arithmetic as in-place NumPy calls. The compiler renames the slots of the lines
+to the arrays of a network and puts them into its source text, so that what runs is what is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NAME = re.compile(r"(?<![\w.'\"])[A-Za-z_]\w*")
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Statements over named slots.
+    r"""Statements over named slots.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class Lines:
 
     Examples
     --------
-    >>> lines = Lines("np.multiply(x, x, out=t)\\nx += t", scratch=("t",))
-    >>> print("\\n".join(lines.rename({"x": "net_1", "t": "scratch_0"})))
+    >>> lines = Lines("np.multiply(x, x, out=t)\nx += t", scratch=("t",))
+    >>> print("\n".join(lines.rename({"x": "net_1", "t": "scratch_0"})))
     np.multiply(net_1, net_1, out=scratch_0)
     net_1 += scratch_0
     """
@@ -46,5 +46,8 @@ class Lines:
 
     def rename(self, names: Mapping[str, str]) -> list[str]:
         """Return the statements with each slot replaced by the name it stands for."""
-        put = lambda match: names.get(match.group(), match.group())  # noqa: E731 (one use)
+
+        def put(match: re.Match[str]) -> str:
+            return names.get(match.group(), match.group())
+
         return [_NAME.sub(put, line) for line in self.text.strip().splitlines()]

@@ -1,8 +1,8 @@
 """Recurrent cells with their work arrays: what the compiled text calls.
 
-Arrays of the network are (time, batch, nodes); the kernels keep the batch last, so inputs and states
-are turned on the way in and out, once for all steps. A cell keeps what its forward run leaves for
-its backward run.
+Arrays of the network are (time, batch, nodes); the kernels keep the batch last, so inputs and
+states are turned on the way in and out, once for all steps. A cell keeps what its forward run
+leaves for its backward run.
 """
 
 from __future__ import annotations
@@ -170,23 +170,22 @@ def cell_backward(
         )  # fmt: skip
     elif cell.kind == "lstm":
         work["d_c"][...] = 0
-        first = [work[name] for name in ("c", "gates", "tanh_c")]
-        rest = [work[name] for name in ("slopes", "cell_slopes", "d", "d_x_h", "step")]
+        names = ("slopes", "cell_slopes", "d", "d_x_h", "step")
         lstm.lstm_backward(
-            K, cell.features, *first, d_state, work["d_c"], turned_x, d_net, *rest,
-            truncate=cell.truncate,
+            K, cell.features, work["c"], work["gates"], work["tanh_c"], d_state, work["d_c"],
+            turned_x, d_net, **{name: work[name] for name in names}, truncate=cell.truncate,
         )  # fmt: skip
     elif cell.kind == "gru":
-        rest = [work[name] for name in ("U_q_zr", "slopes", "d", "step")]
+        names = ("U_q_zr", "slopes", "d", "step")
         gru.gru_backward(
-            K, x_h, cell.features, work["gates"], d_state, turned_x, d_net, *rest,
-            truncate=cell.truncate,
+            K, x_h, cell.features, work["gates"], d_state, turned_x, d_net,
+            **{name: work[name] for name in names}, truncate=cell.truncate,
         )  # fmt: skip
     else:
-        rest = [work[name] for name in ("slopes", "d", "state", "step")]
+        names = ("slopes", "d", "state", "step")
         gru_before.gru_before_backward(
-            K, x_h, cell.features, work["gates"], d_state, turned_x, d_net, *rest,
-            truncate=cell.truncate,
+            K, x_h, cell.features, work["gates"], d_state, turned_x, d_net,
+            **{name: work[name] for name in names}, truncate=cell.truncate,
         )  # fmt: skip
     if d_K is not None:
         _weights(cell, d_K)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-BLOCK = 1 << 18  # elements of a gathered block: large enough for few calls, small enough for the cache
+BLOCK = 1 << 18  # elements of a gathered block: few calls, and still in the cache
 
 
 def edge_dots(

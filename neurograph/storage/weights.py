@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from neurograph.errors import DataError, ShapeError, UnknownNameError
 from neurograph.graph.bundles import DenseConnections
-from neurograph.graph.network import Names, Network
+from neurograph.graph.ends import Names
+from neurograph.graph.network import Network
 from neurograph.parameter import Parameter
 
 Array = NDArray[Any]

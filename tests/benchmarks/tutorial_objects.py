@@ -123,7 +123,9 @@ def main() -> None:
     for name, each in times.items():
         median, least = statistics.median(each), min(each)
         print(f"{name:6} {median:.3f} us a connection and sample, at best {least:.3f}")
-    ratios = [measure(times["ours"]) / measure(times["plain"]) for measure in (statistics.median, min)]
+    ratios = [
+        measure(times["ours"]) / measure(times["plain"]) for measure in (statistics.median, min)
+    ]
     print(f"ratio  {ratios[0]:.2f} of the medians, {ratios[1]:.2f} of the best")
 
 
