@@ -41,7 +41,8 @@ _HOMES: dict[str, str] = {
     "graph.tree": "Tree",
     "graph.tree_network": "tree_network tree_values",
     "initializers": "Zeros Ones Constant RandomUniform RandomNormal TruncatedNormal "
-    "VarianceScaling GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal Orthogonal Identity",
+    "VarianceScaling GlorotUniform GlorotNormal HeUniform HeNormal LecunUniform LecunNormal "
+    "Orthogonal Identity",
     "regularizers": "L1 L2 L1L2",
     "train.losses": "SumSquaredError MeanSquaredError MeanAbsoluteError Huber BinaryCrossentropy "
     "CategoricalCrossentropy SparseCategoricalCrossentropy",

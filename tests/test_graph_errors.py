@@ -149,9 +149,9 @@ def test_sample_of_the_wrong_length(explicit):
     net = ng.Network([2, 1])
     with pytest.raises(ng.ShapeError, match=r"input 'layer_0' (takes|got) .*3"):
         net.predict([1.0, 2.0, 3.0], explicit=explicit)
-    with pytest.raises(ng.DataError, match="layer_0|sample 0"):
+    with pytest.raises(ng.DataError, match=r"layer_0|sample 0"):
         net.predict([1.0, np.nan], explicit=explicit)
-    with pytest.raises(ng.NeurographError, match="layer_0|predict"):
+    with pytest.raises(ng.NeurographError, match=r"layer_0|predict"):
         net.predict([[1.0, 2.0], [1.0]], explicit=explicit)
 
 

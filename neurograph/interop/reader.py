@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from neurograph.errors import DataError, FormatError, GraphError
 from neurograph.functions import get_activation, get_aggregation
 from neurograph.graph.connection import Connection
-from neurograph.graph.layer import Layer
 from neurograph.graph.ends import Names
+from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.interop.attributes import choice, flag, real, whole_number

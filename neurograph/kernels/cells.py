@@ -170,7 +170,7 @@ def cell_backward(
         )  # fmt: skip
     elif cell.kind == "lstm":
         work["d_c"][...] = 0
-        names = ("slopes", "cell_slopes", "d", "d_x_h", "step")
+        names: tuple[str, ...] = ("slopes", "cell_slopes", "d", "d_x_h", "step")
         lstm.lstm_backward(
             K, cell.features, work["c"], work["gates"], work["tanh_c"], d_state, work["d_c"],
             turned_x, d_net, **{name: work[name] for name in names}, truncate=cell.truncate,

@@ -1,0 +1,11 @@
+"""What all tests share, those in docstrings and documents too."""
+
+import signal
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Ctrl-C mean what it means at a terminal: a job in the background begins without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
