@@ -169,10 +169,33 @@ class Network(NetworkVerbs):
         self._spread_time()
 
     def _spread_time(self) -> None:
+        """Give hand-made nodes a time axis where delays or sequences of layers call for one."""
         group = self.handmade.group
         table = self.handmade.table()
-        if group.size and bool(table.delays.any()):
+        reads = any(
+            node._layer is not None
+            and node._layer.sequence
+            and any(each.downstream_node._layer is group for each in node._downstream)
+            for node in self.handmade.anchors.values()
+        )
+        if group.size and (reads or bool(table.delays.any())):
             group.sequence = True
+
+    def _check_time(self) -> None:
+        """Refuse hand-made connections whose ends do not agree about time."""
+        table = self.handmade.table()
+        if not len(table.ups):
+            return
+        timed = np.repeat([x.sequence for x in self.layers], [x.size for x in self.layers])
+        ups, downs = timed[table.ups], timed[table.downs]
+        for wrong, why in (
+            (ups & ~downs, "has no time axis and cannot read a sequence; take one step of it"),
+            (~ups & ~downs & (table.delays != 0), "has no time axis, so a delay means nothing"),
+        ):
+            if wrong.any():
+                connection = self.handmade.connections[int(np.flatnonzero(wrong)[0])]
+                layer = connection.downstream_node.layer
+                raise GraphError(f"{connection.label}: {layer.name!r} {why}, or make both sequences")
 
     def _ports(self, ends: list[Any]) -> list[Port]:
         ports: list[Port] = []
@@ -310,6 +333,7 @@ class Network(NetworkVerbs):
             self.handmade.table()
             found = schedule(self)
             self._spread_time()
+            self._check_time()
             self._stages = (self.version.number, found)
         return self._stages[1]
 
@@ -435,10 +459,12 @@ class Network(NetworkVerbs):
         connection = Connection(
             up, down, weight, parameter=parameter, delay=delay, trainable=trainable
         )
+        timed = self.handmade.group.sequence
         try:
             self.stages()
         except GraphError:
             connection.remove()
+            self.handmade.group.sequence = timed
             raise
         return connection
 
