@@ -11,6 +11,7 @@ import numpy as np
 from cases import CASES
 from numpy.typing import NDArray
 from random_graphs import random_network
+from random_mixed import random_mixed
 
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode
@@ -153,6 +154,13 @@ def case_by_nodes(name: str, batch: int = 3) -> tuple[Any, Any, Result]:
 def random_by_nodes(seed: int) -> tuple[Any, Any, Result]:
     """Return the data of a random network and what it calculates node by node."""
     net, x, y = random_network(seed)
+    return x, y, walk(net, x, y, "sse")
+
+
+@cache
+def mixed_by_nodes(seed: int) -> tuple[Any, Any, Result]:
+    """Return the same of a network of layers and hand-made nodes."""
+    net, x, y = random_mixed(seed)
     return x, y, walk(net, x, y, "sse")
 
 

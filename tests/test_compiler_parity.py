@@ -14,6 +14,7 @@ from both_ways import (
     compile_case,
     differences,
     inspect,
+    mixed_by_nodes,
     random_by_nodes,
     train_step,
     values_of,
@@ -21,6 +22,7 @@ from both_ways import (
 )
 from cases import CASES
 from random_graphs import random_network
+from random_mixed import random_mixed
 
 import neurograph as ng
 from neurograph.compiler.passes import PASSES, PLAN_PASSES
@@ -157,6 +159,19 @@ def test_random_graphs_agree_with_their_nodes(part: int, passes: Any) -> None:
         assert not differences(found, expected, EXACT), f"random_network({seed})"
         found = train_step(model, x, y)
         assert not differences(found, expected, EXACT), f"random_network({seed}), training"
+
+
+@pytest.mark.parametrize("part", range(5))
+@pytest.mark.parametrize("passes", [ALL, NONE], ids=["all_passes", "no_pass"])
+def test_layers_mixed_with_nodes_agree(part: int, passes: Any) -> None:
+    """Any bundle into any aggregation, shared weights, delays, hand-made nodes in between."""
+    for seed in range(part, 120, 5):
+        x, y, expected = mixed_by_nodes(seed)
+        net = random_mixed(seed)[0]
+        model = net.compile("sgd", "sse", dtype="float64", passes=passes)
+        assert not differences(inspect(model, x, y), expected, EXACT), f"random_mixed({seed})"
+        found = train_step(model, x, y)
+        assert not differences(found, expected, EXACT), f"random_mixed({seed}), training"
 
 
 def test_sequences_of_any_length_agree() -> None:

@@ -242,7 +242,7 @@ MODES = (Mode(), Mode(True, True), Mode(True, True, weighted=True, inputs_too=Tr
 @pytest.mark.parametrize("reuse", [False, True])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_no_two_arrays_in_use_share_memory(reuse: bool, in_place: bool) -> None:
-    sizes = Sizes(3, (4,))
+    sizes = Sizes(3, (4,) * 8)
     for name, case in CASES.items():
         executable = case.network().compile("sgd", case.loss).executable
         for mode in MODES:
