@@ -194,8 +194,8 @@ class Network(NetworkVerbs):
         ):
             if wrong.any():
                 connection = self.handmade.connections[int(np.flatnonzero(wrong)[0])]
-                layer = connection.downstream_node.layer
-                raise GraphError(f"{connection.label}: {layer.name!r} {why}, or make both sequences")
+                name = connection.downstream_node.layer.name
+                raise GraphError(f"{connection.label}: {name!r} {why}, or make both sequences")
 
     def _ports(self, ends: list[Any]) -> list[Port]:
         ports: list[Port] = []
