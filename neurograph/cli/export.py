@@ -10,6 +10,7 @@ from neurograph.cli.networks import add_network, network_of
 from neurograph.errors import unknown
 from neurograph.graph.network import Network
 from neurograph.interop.tables import to_edges, to_graphml
+from neurograph.storage.onnx_export import export_onnx
 
 FORMATS: dict[str, tuple[str, Callable[[Network, str], object]]] = {
     ".safetensors": ("structure and weights, for ng.load", Network.save),
@@ -18,6 +19,7 @@ FORMATS: dict[str, tuple[str, Callable[[Network, str], object]]] = {
     ".npz": ("weights, for numpy.load", Network.save_npz),
     ".graphml": ("every node and connection, for graph programs", to_graphml),
     ".csv": ("every connection, a row each", to_edges),
+    ".onnx": ("a feed-forward network for onnxruntime and others", export_onnx),
 }
 
 

@@ -113,3 +113,32 @@ class ModelVerbs:
         from neurograph.train.checkpoint import save_model
 
         save_model(cast("Model", self), path)
+
+    def export(self, path: StrPath) -> None:
+        """Write the network for other programs to run, there whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .onnx: float32, with inputs and outputs of the network's shapes, channels last;
+            for feed-forward networks of library layers. It needs the extra ``onnx``.
+
+        Raises
+        ------
+        UnknownNameError
+            No format has that ending.
+        GraphError
+            Something has no counterpart in the format; it is named, and nothing is written.
+        MissingDependencyError, StorageError
+            A package is not installed; the file cannot be written.
+
+        Examples
+        --------
+        >>> import neurograph as ng
+        >>> ng.Network([2, 1]).compile().export("net.docx")
+        Traceback (most recent call last):
+        neurograph.errors.UnknownNameError: unknown format of 'net.docx' '.docx': did you mean ...
+        """
+        from neurograph.train.exports import export
+
+        export(cast("Model", self), path)
