@@ -10,6 +10,15 @@ import numpy as np
 import neurograph as ng
 from neurograph.graph.network import Network
 
+TREE = (([0.0, 0.0], [0.0, 0.0]), (([0.0, 0.0], [0.0, 0.0]), [0.0, 0.0]))
+BRANCHES = (
+    None,
+    [
+        ([0.0, 0.0], []),
+        ([0.0, 0.0], [([0.0, 0.0], []), (None, [([0.0, 0.0], [])])]),
+        ([0.0, 0.0], []),
+    ],
+)
 ANY_LENGTH, FEW_STEPS = (None, 3), (6, 3)
 WAY = ("sequence", "cycle")
 
@@ -56,6 +65,11 @@ def _given_mask() -> Network:
     x, mask = ng.Input(ANY_LENGTH, name="x"), ng.Input((None, 1), name="mask")
     valid = ng.Activation("step")(mask)
     return Network(inputs=[x, mask], outputs=ng.GRU(3, return_sequences=True)(x, mask=valid))
+
+
+def _grown(tree: Any, recipe: Any) -> Network:
+    """Return the network of one tree."""
+    return ng.tree_network(Network([ng.Input((2,)), recipe, ng.Dense(2, activation="tanh")]), tree)
 
 
 def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
@@ -154,4 +168,10 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
         lambda: simple(2, return_sequences=True),
         steps=4,
     )
+    row("recursive", lambda: _grown(TREE, ng.Recursive(2, kernel_regularizer="l2(0.1)")))
+    row(
+        "recursive_nodes",
+        lambda: _grown(TREE, ng.Recursive(2, 2, "sigmoid", return_sequences=True)),
+    )
+    row("child_sum_tree_lstm", lambda: _grown(BRANCHES, ng.ChildSumTreeLSTM(3)))
     stack("repeat_vector_dense", (3,), lambda: ng.RepeatVector(4), lambda: ng.Dense(2))

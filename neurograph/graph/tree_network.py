@@ -233,7 +233,7 @@ def copied_layer(layer: Layer) -> Layer:
         role=layer.role,
     )
     made.parameters = dict(layer.parameters)
-    made.config = dict(layer.config)
+    made.config = {key: value for key, value in layer.config.items() if key != "trees"}
     return made
 
 

@@ -110,8 +110,12 @@ class TreeCell:
         """Run a batch whose given nodes have the vectors x, (given nodes, features)."""
         raise NotImplementedError
 
-    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> Array:
-        """Set the gradients of the parameters; return that of x."""
+    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> None:
+        """Set the gradients of the parameters."""
+        raise NotImplementedError
+
+    def d_x(self, forest: Forest) -> Array:
+        """Return the gradient of x, (given nodes, features), after ``backward``."""
         raise NotImplementedError
 
     def kept(self, forest: Forest, backward: bool) -> Kept:
@@ -146,8 +150,8 @@ class RecursiveCell(TreeCell):
             self.activate,
         )  # fmt: skip
 
-    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> Array:
-        """Set the gradients of the parameters; return that of the leaves."""
+    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> None:
+        """Set the gradients of the parameters."""
         plan, a = forest.plan, self.arrays
         assert isinstance(plan, TreePlan)
         self._send(a["d_values"][: forest.nodes], forest, d_outputs, roots)
@@ -158,7 +162,10 @@ class RecursiveCell(TreeCell):
         recursive_weight_gradient(
             plan, a["joined"], a["d_net"], self._gradient("kernel"), self._gradient("bias")
         )
-        return a["d_values"][: plan.bounds[1]]
+
+    def d_x(self, forest: Forest) -> Array:
+        """Return the gradient of the leaves' vectors."""
+        return self.arrays["d_values"][: forest.plan.bounds[1]]
 
     def kept(self, forest: Forest, backward: bool) -> Kept:
         """Return net, output and delta of every part at every node."""
@@ -195,10 +202,15 @@ class ChildSumCell(TreeCell):
         super().__init__(layer, dtype)
         self.units = layer.size
         self.features = self.parameters["kernel"].shape[0]
+        self._place: Array = np.empty(0, np.intp)  # the rows of the given nodes
 
     def _shapes(self, rows: int, others: int) -> dict[str, tuple[int, ...]]:
         shapes = child_sum_shapes(rows, others, self.units)
-        return shapes | {"x": (rows, self.features), "d_x": (rows, self.features)}
+        return shapes | {
+            "x": (rows, self.features),
+            "d_x": (rows, self.features),
+            "from_x": (rows, 4 * self.units),
+        }
 
     def _rows(self, forest: Forest) -> Array:
         return self.arrays["h"][: forest.nodes]
@@ -208,23 +220,19 @@ class ChildSumCell(TreeCell):
         plan, nodes = forest.plan, forest.nodes
         assert isinstance(plan, ChildSumPlan)
         self._make_room(nodes, len(plan.child))
-        a = self.arrays
-        rows, net = a["x"][:nodes], a["net"][:nodes]
-        if len(x) == nodes:
-            np.take(x, plan.order, axis=0, out=rows, mode="clip")
-        else:
-            by_node = np.zeros((nodes, self.features), self.dtype)
-            by_node[forest.given] = x
-            np.take(by_node, plan.order, axis=0, out=rows, mode="clip")
-        np.matmul(rows, self._value("kernel"), out=net)
+        a, given = self.arrays, len(x)
+        rows, net, from_x = a["x"][:given], a["net"][:nodes], a["from_x"][:given]
+        rows[...] = x
+        np.matmul(rows, self._value("kernel"), out=from_x)
         bias = self._value("bias")
-        if bias is not None:
-            np.add(net, bias, out=net)
+        net[...] = 0 if bias is None else bias
+        self._place = _row_of_node(plan)[forest.given]
+        net[self._place] += from_x
         names = ("h", "c", "h_sum", "gates", "tanh_c", "h_child", "c_child", "forget", "through")
         child_sum_forward(plan, net, self._value("recurrent_kernel"), *(a[each] for each in names))
 
-    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> Array:
-        """Set the gradients of the parameters; return that of x."""
+    def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> None:
+        """Set the gradients of the parameters."""
         plan, nodes, a = forest.plan, forest.nodes, self.arrays
         assert isinstance(plan, ChildSumPlan)
         self._send(a["d_h"][:nodes], forest, d_outputs, roots)
@@ -238,16 +246,29 @@ class ChildSumCell(TreeCell):
             plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"],
             self._gradient("recurrent_kernel"),
         )  # fmt: skip
-        d_net, d_x = a["d_net"][:nodes], a["d_x"][:nodes]
-        np.matmul(a["x"][:nodes].T, d_net, out=self._gradient("kernel"))
+        d_net, given = a["d_net"][:nodes], len(forest.given)
+        d_from_x = a["from_x"][:given]
+        np.take(d_net, self._place, axis=0, out=d_from_x, mode="clip")
+        np.matmul(a["x"][:given].T, d_from_x, out=self._gradient("kernel"))
         if "bias" in self.parameters:
             np.sum(d_net, axis=0, out=self._gradient("bias"))
-        np.matmul(d_net, self._value("kernel").T, out=d_x)
-        return self._by_node(plan, d_x)[forest.given]
+
+    def d_x(self, forest: Forest) -> Array:
+        """Return the gradient of the vectors of the given nodes."""
+        given = len(forest.given)
+        d_x = self.arrays["d_x"][:given]
+        np.matmul(self.arrays["from_x"][:given], self._value("kernel").T, out=d_x)
+        return d_x
 
     def kept(self, forest: Forest, backward: bool) -> Kept:
         """Return net, output and delta of every part at every node."""
         return _ChildSumValues(self, forest, backward).kept()
+
+
+def _row_of_node(plan: ChildSumPlan) -> Array:
+    found = np.empty(len(plan.order), np.intp)
+    found[plan.order] = np.arange(len(found))
+    return found
 
 
 class _ChildSumValues:

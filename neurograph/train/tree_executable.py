@@ -23,7 +23,7 @@ from neurograph.graph.network import Network
 from neurograph.layer_functions import BatchNormalization
 from neurograph.lines import Lines
 from neurograph.parameter import Array
-from neurograph.train.forest import Forest, NodeRows, Trees
+from neurograph.train.forest import Forest, Trees
 from neurograph.train.loss import Loss, OwnLoss
 from neurograph.train.tree_cells import CELLS
 from neurograph.train.tree_parts import TreeParts
@@ -194,7 +194,7 @@ class TreeExecutable:
         layer = self.parts.source
         layer.keep("output", _scattered(run.forest.values.astype(self.dtype), run.forest))
         if backward:
-            layer.keep("delta", _scattered(-run.d_x, run.forest))
+            layer.keep("delta", _scattered(-self.cell.d_x(run.forest), run.forest))
 
 
 class TreeRun:
@@ -218,7 +218,6 @@ class TreeRun:
         self.ran: list[tuple[Executable, Plan]] = []
         self.forest: Forest
         self.d_outputs: Array
-        self.d_x: Array
         self._above: Plan
         self._below: Plan | None = None
         self._targets: list[Array] = []
@@ -289,11 +288,11 @@ class TreeRun:
         gradient = self._above.arrays[self._above.program.values[start, "delta"]]
         self.d_outputs = gradient[: self.samples]
         roots = not executable.parts.at_nodes
-        self.d_x = executable.cell.backward(self.forest, self.d_outputs, roots)
+        executable.cell.backward(self.forest, self.d_outputs, roots)
         loss += executable.cell.penalties()
         if self._below is not None and executable.below is not None:
             name = executable.below.built(self._below_mode).targets[0]
-            _fill(self._below.arrays[name], self.d_x)
+            _fill(self._below.arrays[name], executable.cell.d_x(self.forest))
             assert self._below.backward is not None
             loss += self._below.backward()
         return loss
@@ -355,8 +354,3 @@ def _depends_on_batch(network: Network | None) -> bool:
     return network is not None and any(
         isinstance(layer.function, BatchNormalization) for layer in network.layers
     )
-
-
-def joined_targets(rows: NodeRows) -> Array:
-    """Return the targets of all nodes of several trees."""
-    return np.asarray(rows)
