@@ -1,6 +1,11 @@
 """What all tests share, those in docstrings and documents too."""
 
+import os
 import signal
+
+# one thread for products: the same bits whatever else the machine does; NumPy reads it when it loads
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
 
 import pytest
 from hypothesis import settings
