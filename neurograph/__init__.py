@@ -67,6 +67,7 @@ _HOMES: dict[str, str] = {
     "interop.neat": "from_neat",
     "interop.torch": "from_torch",
     "interop.keras": "from_keras",
+    "interop.onnx": "from_onnx",
     "render.maps": "show_kernels show_feature_maps",
     "render.animation": "animate film_strip",
     "render.boundary": "decision_boundary",

@@ -81,6 +81,11 @@ def _check(network: Network) -> None:
             f"network {network.name!r}: layer {late.name!r} is a sequence in time; ONNX files are "
             f"written for feed-forward networks only"
         )
+    if any(bundle.along_trees for bundle in network.bundles):
+        raise GraphError(
+            f"network {network.name!r} goes along trees; ONNX files are written for feed-forward "
+            f"networks only"
+        )
     if network.handmade.nodes or len(network.handmade.table().ups):
         raise GraphError(
             f"network {network.name!r} has nodes or connections made by hand; ONNX files are "

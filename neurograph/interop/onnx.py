@@ -1,0 +1,167 @@
+"""ONNX files as networks: every operator becomes a layer whose connections can be looked at."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurograph.errors import FormatError, GraphError, NeurographError, OptionError, StorageError
+from neurograph.graph.network import Network
+from neurograph.interop.onnx_nodes import FOLDED, IMAGE, PASSING, TABLE
+from neurograph.interop.onnx_reading import Reading, Value
+from neurograph.interop.views import View, channels_first
+from neurograph.layers.core import Input
+from neurograph.storage.atomic import StrPath
+from neurograph.storage.onnx_graph import onnx_package
+
+
+def from_onnx(path: StrPath, *, name: str = "") -> Network:
+    """Return the network of an ONNX file, with its weights.
+
+    Channels come last here: an input for pictures (3, 32, 32) that convolutions read becomes one
+    for (32, 32, 3); so do outputs that still are pictures. Nothing of the file is executed.
+
+    Parameters
+    ----------
+    path : path
+        Of a file with one feed-forward graph. The first axis of inputs and outputs is the batch.
+    name : str
+        The network's; that of the graph if empty.
+
+    Raises
+    ------
+    MissingDependencyError
+        onnx, of the extra ``onnx``, is not installed.
+    StorageError
+        The file cannot be read.
+    FormatError
+        The file is damaged, or no ONNX file.
+    GraphError
+        An operator, or one of its attributes, has no counterpart here; it is named, with its node.
+
+    Examples
+    --------
+    >>> import os, pytest, tempfile
+    >>> import neurograph as ng
+    >>> _ = pytest.importorskip("onnx")
+    >>> net = ng.Network([ng.Input((4,)), ng.Dense(3, activation="tanh")], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.compile().export(os.path.join(folder, "net.onnx"))
+    ...     again = ng.from_onnx(os.path.join(folder, "net.onnx"))
+    >>> len(again.connections), again.layer("dense").activation_name
+    (15, 'tanh')
+    """
+    proto = _read(path)
+    reading = Reading(proto)
+    graph = proto.graph
+    inputs = []
+    for each in graph.input:
+        if each.name in reading.values:
+            continue  # a weight with a value, listed as an input as old files do
+        view = _input(each, reading)
+        inputs.append(view.layer)
+        reading.values[each.name] = view
+    if not inputs:
+        raise GraphError(f"{str(path)!r}: its graph has no inputs")
+    for node in graph.node:
+        _convert(node, reading)
+    outputs = [_output(each.name, reading) for each in graph.output]
+    return Network(
+        inputs=inputs if len(inputs) > 1 else inputs[0],
+        outputs=outputs if len(outputs) > 1 else outputs[0],
+        name=name or graph.name or "onnx",
+    )
+
+
+def _read(path: StrPath) -> Any:
+    onnx = onnx_package("from_onnx")
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"from_onnx: a file is given by its path, got {path!r}")
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StorageError(f"cannot read {str(path)!r}: {reason}") from error
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(content)
+        if not proto.graph.node or not proto.opset_import:
+            raise ValueError("it has no graph")
+        onnx.checker.check_model(proto)
+    except Exception as error:  # of protocol buffers and of the checker, which share no type
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise FormatError(
+            f"{str(path)!r} is not a whole ONNX file: {first[:200]}; export it again"
+        ) from error
+    return proto
+
+
+def _input(info: Any, reading: Reading) -> View:
+    dims = info.type.tensor_type.shape.dim
+    sizes = [int(each.dim_value) for each in dims]
+    if len(sizes) < 2 or any(size < 1 for size in sizes[1:]):
+        raise GraphError(
+            f"from_onnx: input {info.name!r} has shape {[each or '?' for each in sizes]}; every "
+            f"size after the batch must be known"
+        )
+    shape = tuple(sizes[1:])
+    if len(shape) < 2 or not _is_picture(info.name, reading):
+        return View.of(Input(shape, name=info.name))
+    return channels_first(Input((*shape[1:], shape[0]), name=info.name))
+
+
+def _is_picture(name: str, reading: Reading) -> bool:
+    """Whether the first operators above a tensor that move anything are those of pictures."""
+    seen, stack = {name}, [name]
+    while stack:
+        for node in reading.consumers.get(stack.pop(), []):
+            if node.op_type in IMAGE:
+                return True
+            if node.op_type in PASSING:
+                fresh = [each for each in node.output if each not in seen]
+                seen.update(fresh)
+                stack += fresh
+    return False
+
+
+def _convert(node: Any, reading: Reading) -> None:
+    if all(each in reading.values for each in node.output if each):
+        return  # made together with the node before
+    label = f"node {node.name or node.output[0]!r} ({node.op_type})"
+    given: list[Value | None] = []
+    for each in node.input:
+        if each and each not in reading.values:
+            raise GraphError(f"from_onnx: {label}: nothing makes its input {each!r}")
+        given.append(reading.values[each] if each else None)
+    known = node.domain in ("", "ai.onnx")
+    try:
+        if known and node.op_type == "Constant":
+            found: Value = reading.constant(node)
+        elif known and all(not isinstance(each, View) for each in given):
+            if node.op_type not in FOLDED:
+                raise GraphError("it calculates with constants only, in a way not known here")
+            found = reading.folded(node, given)
+        elif not known or node.op_type not in TABLE:
+            raise GraphError(f"the operator has no counterpart here; known are {', '.join(TABLE)}")
+        else:
+            found = TABLE[node.op_type](reading, node, given)
+    except NeurographError as error:
+        raise GraphError(f"from_onnx: {label}: {error}") from error
+    except (ValueError, IndexError, TypeError, AttributeError, np.exceptions.AxisError) as error:
+        raise GraphError(f"from_onnx: {label}: it does not fit its inputs: {error}") from error
+    reading.values[node.output[0]] = found
+
+
+def _output(name: str, reading: Reading) -> Any:
+    view = reading.values.get(name)
+    if not isinstance(view, View):
+        raise GraphError(f"from_onnx: output {name!r} does not come from an input")
+    if view.layer.role == "input":
+        from neurograph.layers.core import Activation
+
+        view = view.above(Activation("linear")(view.layer))
+    layer = view.channels_last() if view.is_channels_last() else view.in_order()
+    return layer

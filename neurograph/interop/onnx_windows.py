@@ -1,0 +1,138 @@
+"""The operators of ONNX that look through windows: convolution, pooling and padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from neurograph.errors import GraphError
+from neurograph.graph.bundles import OneToOneConnections
+from neurograph.graph.layer import Layer
+from neurograph.interop.onnx_reading import Reading, as_array, as_view
+from neurograph.interop.views import View, channels_first, fill
+from neurograph.layers.convolution import Conv1D, Conv2D
+from neurograph.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from neurograph.layers.shaping import ZeroPadding1D, ZeroPadding2D
+
+
+def _rank(view: View) -> int:
+    rank = len(view.shape) - 1
+    if rank not in (1, 2):
+        raise GraphError(f"samples of shape {view.shape} are neither lines nor pictures")
+    return rank
+
+
+def _sides(options: dict[str, Any], rank: int) -> Any:
+    """Return padding as our layers take it."""
+    auto = options.get("auto_pad", "NOTSET")
+    if auto in ("VALID", "SAME_UPPER"):
+        return "valid" if auto == "VALID" else "same"
+    if auto != "NOTSET":
+        raise GraphError(f"auto_pad={auto!r} is not known here")
+    pads = list(options.get("pads", [0] * 2 * rank))
+    pairs = tuple((pads[k], pads[k + rank]) for k in range(rank))
+    return pairs if rank == 2 else pairs[0]
+
+
+def _sizes(values: Any, rank: int) -> Any:
+    return tuple(values) if rank == 2 else values[0]
+
+
+def convolution(reading: Reading, node: Any, given: list[Any]) -> View:
+    """Return a Conv as Conv1D or Conv2D."""
+    options = reading.attributes(node)
+    view, kernel = as_view(given[0]), as_array(given[1], "weights")
+    bias = as_array(given[2], "bias") if len(given) > 2 and given[2] is not None else None
+    rank, ones = _rank(view), [1] * _rank(view)
+    recipe = (Conv2D if rank == 2 else Conv1D)(
+        kernel.shape[0],
+        _sizes(kernel.shape[2:], rank),
+        strides=_sizes(options.get("strides", ones), rank),
+        padding=_sides(options, rank),
+        dilation_rate=_sizes(options.get("dilations", ones), rank),
+        groups=options.get("group", 1),
+        use_bias=bias is not None,
+    )
+    made = recipe(view.channels_last())
+    weights = np.moveaxis(kernel, (0, 1), (-1, -2))
+    fill(made, [weights] if bias is None else [weights, bias])
+    return channels_first(made)
+
+
+def pooling(reading: Reading, node: Any, given: list[Any]) -> View:
+    """Return a MaxPool or AveragePool."""
+    options = reading.attributes(node)
+    view = as_view(given[0])
+    rank, window = _rank(view), list(options["kernel_shape"])
+    strides = list(options.get("strides", [1] * rank))
+    if set(options.get("dilations", [1])) != {1} or len(node.output) > 1:
+        raise GraphError("dilations and indices of the largest are not known here")
+    sides = _sides(options, rank)
+    pads = np.array(options.get("pads", [0] * 2 * rank)).reshape(2, rank).sum(axis=0)
+    if node.op_type == "AveragePool" and options.get("count_include_pad", 0) and pads.any():
+        raise GraphError("count_include_pad=1 is not known here; padding is not counted")
+    if options.get("ceil_mode", 0):
+        rest = [
+            (size + pad - width) % step
+            for size, pad, width, step in zip(view.shape[1:], pads, window, strides, strict=True)
+        ]
+        if any(rest):
+            raise GraphError("ceil_mode=1 makes incomplete windows here, which is not known")
+    kinds = {
+        ("MaxPool", 1): MaxPooling1D,
+        ("MaxPool", 2): MaxPooling2D,
+        ("AveragePool", 1): AveragePooling1D,
+        ("AveragePool", 2): AveragePooling2D,
+    }
+    make: Any = kinds[node.op_type, rank]
+    return channels_first(
+        make(_sizes(window, rank), _sizes(strides, rank), sides)(view.channels_last())
+    )
+
+
+def global_pooling(reading: Reading, node: Any, given: list[Any]) -> View:
+    """Return a GlobalMaxPool or GlobalAveragePool; the axes of space stay, with one place."""
+    view = as_view(given[0])
+    kinds = {
+        ("GlobalMaxPool", 1): GlobalMaxPooling1D,
+        ("GlobalMaxPool", 2): GlobalMaxPooling2D,
+        ("GlobalAveragePool", 1): GlobalAveragePooling1D,
+        ("GlobalAveragePool", 2): GlobalAveragePooling2D,
+    }
+    rank = _rank(view)
+    made = kinds[node.op_type, rank]()(view.channels_last())
+    return View.of(made).reshape((*made.shape, *(1,) * rank))
+
+
+def padding(reading: Reading, node: Any, given: list[Any]) -> View:
+    """Return a Pad with zeros."""
+    options, view = reading.attributes(node), as_view(given[0])
+    pads = options.get("pads")
+    pads = as_array(given[1], "pads").tolist() if pads is None else list(pads)
+    value = given[2] if len(given) > 2 and given[2] is not None else options.get("value", 0.0)
+    if options.get("mode", "constant") != "constant" or np.any(as_array(value, "value")):
+        raise GraphError("only zeros are known here")
+    rank = len(view.shape)
+    if len(given) > 3 or len(pads) != 2 * (rank + 1) or min(pads) < 0 or pads[0] or pads[rank + 1]:
+        raise GraphError(f"pads {pads} do not fit samples of shape {view.shape}")
+    before, after = pads[1 : rank + 1], pads[rank + 2 :]
+    pairs = tuple(zip(before[1:], after[1:], strict=True))
+    if rank in (2, 3) and not before[0] and not after[0] and view.is_channels_last():
+        recipe = ZeroPadding2D(pairs) if rank == 3 else ZeroPadding1D(pairs[0])
+        return channels_first(recipe(view.channels_last()))
+    layer = view.in_order()
+    sizes = zip(layer.shape, before, after, strict=True)
+    made = Layer([size + low + high for size, low, high in sizes], kind="pad")
+    whole = {"source_shape": layer.shape, "target_shape": made.shape, "block": layer.shape}
+    OneToOneConnections(layer, made, **whole, target_start=before)
+    return View.of(made)
