@@ -278,22 +278,22 @@ def _made(root: Any, split: Callable[[Any], Parts], shape: Sequence[int] | None)
         return root
     rows: list[Parts] = []
     below: list[list[int]] = []
-    stack: list[tuple[Any, tuple[int, ...], Parts | None, list[int]]] = [(root, (), None, [])]
+    stack: list[tuple[Any, Parts | None, list[int]]] = [(root, None, [])]
     while stack:
-        node, path, parts, done = stack.pop()
+        node, parts, done = stack.pop()
         if parts is None:
             try:
                 parts = split(node)
             except DataError as error:
-                raise DataError(f"{_place(path)}: {error}") from error
+                raise DataError(f"{_place([len(each[2]) for each in stack])}: {error}") from error
         if len(done) < len(parts[1]):
-            stack.append((node, path, parts, done))
-            stack.append((parts[1][len(done)], (*path, len(done)), None, []))
+            stack.append((node, parts, done))
+            stack.append((parts[1][len(done)], None, []))
             continue
         rows.append(parts)
         below.append(done)
         if stack:
-            stack[-1][3].append(len(rows) - 1)
+            stack[-1][2].append(len(rows) - 1)
     return _gathered(rows, below, shape)
 
 
@@ -328,14 +328,16 @@ def _values(tree: Tree, given: list[Any], shape: Sequence[int] | None) -> Array:
             value = np.asarray(given[node])
         except ValueError:
             value = np.empty(0, dtype=object)
-        where = tree.path(node)
-        if value.dtype.kind not in "fiub":
-            raise DataError(f"at {where}: {_short(given[node])} is no vector of numbers")
-        if not np.isfinite(value).all():
-            raise DataError(f"at {where}: {_short(given[node])} is not finite")
         wanted = value.shape if wanted is None else wanted
-        if value.shape != wanted:
-            raise DataError(f"at {where}: the value has shape {value.shape}, expected {wanted}")
+        fault = ""
+        if value.dtype.kind not in "fiub":
+            fault = f"{_short(given[node])} is no vector of numbers"
+        elif value.shape != wanted:
+            fault = f"the value has shape {value.shape}, expected {wanted}"
+        elif not np.isfinite(value).all():
+            fault = f"{_short(given[node])} is not finite"
+        if fault:
+            raise DataError(f"at {tree.path(node)}: {fault}")
         if found is None:
             found = np.zeros((len(tree), *wanted), np.float64)
         found[node] = value

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, ShapeError, unknown
+from neurograph.errors import DataError, GraphError, ShapeError, unknown
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.node import Node
+from neurograph.graph.trees import takes_trees
 
 Array = NDArray[Any]
 Inputs = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
@@ -42,6 +43,11 @@ def feed(network: Network, inputs: Inputs) -> Feed:
         A value is not a finite number; the message names the first.
     """
     ports = network.inputs
+    if takes_trees(network):
+        raise GraphError(
+            f"network {network.name!r}: its samples are trees, and node by node it is run for one "
+            f"tree at a time: ng.tree_network(net, tree), fed with ng.tree_values(net, tree)"
+        )
     arrays = [
         _numbers(network, port, values)
         for port, values in zip(ports, _one_each(network, inputs), strict=True)
