@@ -1,9 +1,11 @@
 """What all tests share, those in docstrings and documents too."""
 
+# ruff: noqa: E402 (the variables must be set before anything loads NumPy)
+
 import os
 import signal
 
-# one thread for products: the same bits whatever else the machine does; NumPy reads it when it loads
+# one thread for products: the same bits whatever else the machine does
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 

@@ -120,3 +120,10 @@ def test_cifar(example):
     accuracy, out = example("cifar")
     assert accuracy > 0.1
     assert "cbapd: " in out
+
+
+def test_networkx_pruning(example):
+    (before, after, tuned), out = example("networkx_pruning")
+    assert before > 0.8
+    assert tuned >= after
+    assert "strongest path from petal length" in out
