@@ -126,4 +126,4 @@ def test_networkx_pruning(example):
     (before, after, tuned), out = example("networkx_pruning")
     assert before > 0.8
     assert tuned >= after
-    assert "strongest path from petal length" in out
+    assert "strongest path from petal" in out
