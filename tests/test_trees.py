@@ -527,7 +527,23 @@ def test_dropout_and_normalisation_work_beside_a_tree_layer():
     assert losses[-1] < losses[0]
     assert (net.parameters["batch_normalization/moving_mean"].value != moving).all()
     assert "np.matmul" in model.source or "np.dot" in model.source
-    assert "dense" in str(model.explain())
+    blocks = [row.block for row in model.explain().rows]
+    assert "recursive" in blocks
+    assert blocks[0] == "input -> dropout"
+    assert model.plan.arrays
+
+
+def test_training_stops_before_a_loss_that_is_no_number():
+    net, trees, rng = drawn(recursive_of_roots)
+    net.parameters["dense/kernel"].value = np.full((3, 2), 1e38)
+    model = net.compile("sgd", "sse")
+    with pytest.warns(UserWarning, match="the loss became (nan|inf)"):
+        model.fit(trees, rng.normal(size=(6, 2)) * 1e30, verbose=0)
+    net, trees, rng = drawn(recursive_of_nodes)
+    net.parameters["cell/bias"].value = np.full(4, 3e38)
+    model = net.compile("sgd", "sse")
+    with pytest.warns(UserWarning, match="layer 'cell' is (inf|nan)"):
+        model.fit(trees, targets_for(net, trees, rng), verbose=0)
 
 
 def test_a_tree_network_is_saved_with_its_connections(tmp_path):

@@ -45,6 +45,8 @@ def first_not_finite(model: Model, mode: Mode, plan: Plan) -> tuple[str, int | N
                 f"update of the batch before made it so, from a gradient that was too large",
                 None,
             )
+    if not isinstance(plan, Plan):  # a batch of trees knows its own way
+        return plan.first_not_finite(), None
     keep = replace(mode, keep=True)
     again = model.executable.plan(keep, plan.sizes)
     _copy_data(plan, again)

@@ -77,6 +77,10 @@ class TreeExecutable:
         self.arena: Arena
         self.refresh()
 
+    def latest(self, mode: Mode) -> Plan | None:
+        """Return the plan above the tree layer that was made last."""
+        return self.above.latest(replace(mode, inputs_too=True))
+
     def refresh(self) -> bool:
         """Notice a change of structure or of the weights' home; return whether there was one."""
         network = self.network
@@ -300,6 +304,23 @@ class TreeRun:
     def outputs(self) -> list[Array]:
         """Return the outputs, one row for each tree or node."""
         return [each[: self.samples] for each in self.executable.above.outputs(self._above)]
+
+    def first_not_finite(self) -> str:
+        """Say where, in a batch whose loss is not a number, the first such value came from."""
+        executable, forest = self.executable, self.forest
+        layer = executable.parts.layer
+        steps = [(executable.cell.outputs(forest, roots=False), layer.name)]
+        if self._below is not None and executable.below is not None:
+            below = executable.below.outputs(self._below)[0][: len(forest.given)]
+            steps.insert(0, (below, executable.parts.source.name))
+        ports = executable.network.outputs
+        steps += [(each, port.name) for each, port in zip(self.outputs(), ports, strict=True)]
+        for values, name in steps:
+            wrong = np.argwhere(~np.isfinite(values))
+            if len(wrong):
+                place = tuple(int(each) for each in wrong[0])
+                return f"layer {name!r} is {values[place]} at {list(place)}"
+        return "every node is finite, the loss made it so"
 
     # what is asked of a plan by those who gather scores -------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from neurograph.compiler.executable import PREDICT, TRAIN, Mode
 from neurograph.compiler.explanation import Explanation
+from neurograph.compiler.lower import Row
+from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.graph.network import Network
-from neurograph.graph.tree_network import tree_network, tree_values
+from neurograph.graph.tree_network import top_of, tree_network, tree_values
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs
 from neurograph.train.forest import NodeRows, Trees
@@ -95,20 +98,39 @@ class TreeModel(Model):
         return self.executable.above.program(TRAIN)
 
     @property
+    def plan(self) -> Plan:
+        """The arrays of a training step above the tree layer, for the batch run last."""
+        self.refresh()
+        above = self.executable.above
+        found = self.executable.latest(TRAIN) or self.executable.latest(WEIGHTED)
+        return found or above.plan(replace(TRAIN, inputs_too=True), Sizes(1))
+
+    @property
     def source(self) -> str:
         """The NumPy text of the parts below and above the tree layer, and of the update."""
         self.refresh()
-        texts = []
-        for executable in (self.executable.below, self.executable.above):
-            if executable is not None:
-                plan = executable.latest(TRAIN) or executable.plan(TRAIN, Sizes(1))
-                texts.append(plan.source)
+        texts = [self.plan.source]
+        below = self.executable.below
+        if below is not None:
+            plan = below.latest(TRAIN) or below.plan(TRAIN, Sizes(1))
+            texts.insert(0, plan.source)
         return "\n\n".join([*texts, self.update.source])
 
     def explain(self) -> Explanation:
-        """Return the table of blocks of the parts below and above the tree layer."""
+        """Return the table of blocks: below the tree layer, its cell, and above it."""
         self.refresh()
-        return Explanation.of(self.executable.above.built(TRAIN), self.dtype)
+        executable, layer = self.executable, self.executable.parts.layer
+        own = [each for each in self.network.layers if top_of(each) is layer]
+        cell = Row(
+            layer.name,
+            f"{layer.config['cell']} cell",
+            "all cells of one height, over all trees, in one operation",
+            sum(len(bundle) for each in own for bundle in each.incoming),
+            sum(each.size for each in layer.parameters.values()),
+        )
+        above = executable.above.built(TRAIN)
+        below = () if executable.below is None else executable.below.built(TRAIN).rows
+        return Explanation.of(replace(above, rows=(*below, cell, *above.rows)), self.dtype)
 
 
 class TreeBatches:
