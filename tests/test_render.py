@@ -315,7 +315,7 @@ def test_program_is_drawn_and_leaves_the_network_alone():
     names = [re.match(r"\s*(\w+)", line)[1] for line in lines(picture, "statement")]
     assert names == [f"s{number}" for number in range(len(names))]
     ends = re.findall(r"(\w+) -> (\w+)", "\n".join(lines(picture, "flow")))
-    assert {up for up, _ in ends} >= {"s0", "s1", "s2", "alayer_0_and_1", "atarget_0"}
+    assert {up for up, _ in ends} >= {"s0", "s1", "s2", "alayer_0_and_1", "atarget"}
     assert "product" in words_of(picture)
     assert "backward" in words_of(picture)
 

@@ -68,7 +68,7 @@ def aggregate_layer(irregular: Irregular, layer: Layer, net: Ref) -> None:
         ):
             some = np.flatnonzero((incoming.sources == source) & (incoming.delays == delay))
             edges = incoming.edges.where(some)
-            irregular.add_edges(total, source, delay, edges, layer.size, layer.name)
+            irregular.add_edges(total, source, delay, edges, layer.size, (layer.name, layer.name))
         shares = irregular.lowering.table(f"{layer.name}_shares", 1.0 / counts, (layer.size,))
         irregular.builder.emit("scale", rows, total, shares)
     else:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from neurograph.compiler.builder import Builder
+from neurograph.compiler.names import late_name
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import (
     Attribute,
@@ -128,7 +129,7 @@ def shifted(builder: Builder, name: str, offset: int) -> str:
     array = builder.arrays[name]
     if array.view is None:
         raise CompileError(f"{name} has no history from which to take step t{offset:+d}")
-    label = f"{name}_{'before' if offset < 0 else 'after'}"
+    label = late_name(name, offset)
     base = builder.arrays[array.view.base]
     if array.view.index is not None and "+" in str(base.dims[0]):
         (low, high), *rest = array.view.index

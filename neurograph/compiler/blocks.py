@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.compiler.aggregate import Incoming
+from neurograph.compiler.names import joint_label, joint_name
 from neurograph.compiler.recognise import Edges
 from neurograph.functions import Activation
 from neurograph.graph.layer import Layer
@@ -62,6 +63,7 @@ class Arrangement:
         self._group_start = self.group.offset if self.group.size else self._node_layer.size
         self.blocks: dict[int, list[list[Block]]] = {}
         self._arrange()
+        self._node_in = np.argsort(self.row)
         self._sort_edges()
 
     def _arrange(self) -> None:
@@ -185,9 +187,14 @@ class Arrangement:
         edges = Edges(ups, downs, table.owners[chosen], table.addresses[chosen])
         return Incoming(sources, table.delays[chosen], edges)
 
+    def label_of(self, row: int) -> str:
+        """Return the name of the node whose values are in a row."""
+        return self.network.handmade.nodes[int(self._node_in[row])].label
+
     def name(self, block: Block) -> str:
         """Return a name for a block: its nodes, if they are few."""
-        if len(block.nodes) <= 3:
-            nodes = self.network.handmade.nodes
-            return "_".join(nodes[index].label for index in block.nodes)
-        return f"{block.activation.name}_{block.start}_{block.stop}"
+        return joint_name(range(block.start, block.stop), self.label_of)
+
+    def label(self, block: Block) -> str:
+        """Return how a block is spoken of."""
+        return joint_label(range(block.start, block.stop), self.label_of)

@@ -107,12 +107,13 @@ def add_backward(
     weights: list[str] = []
     for number, (output, loss) in enumerate(zip(program.outputs, options.losses, strict=True)):
         array = program.arrays[output]
-        targets.append(_target(backward, array, loss, number))
+        several = f"_{number}" if len(program.outputs) > 1 else ""
+        targets.append(_target(backward, array, loss, f"target{several}"))
         inputs = [Ref(output), Ref(targets[-1])]
         if options.weighted:
             lead = tuple(dim for dim in array.dims if isinstance(dim, str))
             dims: tuple[Dim, ...] = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
-            weights.append(backward.builder.array(f"weight_{number}", dims, "target"))
+            weights.append(backward.builder.array(f"sample_weight{several}", dims, "target"))
             inputs.append(Ref(weights[-1]))
         name = backward.builder.constant(f"loss_{number}_function", loss)
         weight = options.loss_weights[number] if options.loss_weights else 1.0
@@ -151,10 +152,10 @@ def add_backward(
     )
 
 
-def _target(backward: Backward, output: Array, loss: Any, number: int) -> str:
+def _target(backward: Backward, output: Array, loss: Any, name: str) -> str:
     if getattr(loss, "class_numbers", False):
-        return backward.builder.array(f"target_{number}", output.dims[:-1], "target", dtype="int64")
-    return backward.builder.array(f"target_{number}", output.dims, "target")
+        return backward.builder.array(name, output.dims[:-1], "target", dtype="int64")
+    return backward.builder.array(name, output.dims, "target")
 
 
 def _zero_untouched(backward: Backward) -> None:

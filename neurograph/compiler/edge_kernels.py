@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurograph.compiler.names import joint_label, joint_name, late_name
 from neurograph.compiler.operations.edges import SparseTable, WeightIndex
 from neurograph.compiler.program import Ref
 from neurograph.compiler.recognise import Edges, Pattern, affine, recognise
@@ -16,6 +19,35 @@ if TYPE_CHECKING:
     from neurograph.compiler.lower import Lowering
 
 Indices = NDArray[np.int64]
+LONG = 40  # letters of a name that is still read
+
+
+@dataclass(frozen=True, slots=True)
+class Into:
+    """Names for edges into some nodes, from anywhere.
+
+    ``name`` and ``label`` are those of the nodes below; ``label_of`` returns the name of the node
+    in a row of the source, which is read ``late`` steps later.
+    """
+
+    name: str
+    label: str
+    label_of: Callable[[int], str]
+    late: int = 0
+
+    def source(self, rows: Indices) -> str:
+        """Return a name for the values of a source."""
+        return late_name(joint_name(rows, self.label_of), -self.late)
+
+    def weights(self, rows: Indices) -> str:
+        """Return a name for the weights of edges."""
+        name = f"{self.source(rows)}_into_{self.name}"
+        return name if len(name) <= LONG else f"into_{self.name}"
+
+    def block(self, rows: Indices) -> str:
+        """Return how the edges are spoken of: ``a, b -> h [delay 1]``."""
+        late = f" [delay {self.late}]" if self.late else ""
+        return f"{joint_label(rows, self.label_of)} -> {self.label}{late}"
 
 
 class EdgeKernels:
@@ -34,58 +66,33 @@ class EdgeKernels:
         weights = len(np.unique(edges.owners * (1 << 40) + edges.addresses))
         self.lowering.add_row(block, kernel, reason, len(edges), weights)
 
-    def add(self, net: Ref, x: Ref, edges: Edges, nodes: int, name: str, origin: str) -> None:
+    def add(self, net: Ref, x: Ref, edges: Edges, nodes: int, into: Into) -> None:
         """Add edges from the rows ``x`` to the rows ``net``, by the kernel that fits."""
         if not len(edges):
             return
         pattern = recognise(edges, nodes)
         ordered = edges.where(pattern.order)
+        self.note(into.block(pattern.rows), pattern.kind, pattern.reason, edges)
         array = self.builder.arrays[x.name]
-        through = len(self.builder.arrays[net.name].dims) == 3
-        if through and len(array.dims) == 2:
-            self._add_repeated(net, x, pattern, ordered, nodes, name)
-            return
-        self.note(f"{origin} -> {name}", pattern.kind, pattern.reason, edges)
-        self._kernel(net, x, pattern, ordered, nodes, name)
-
-    def _add_repeated(
-        self, net: Ref, x: Ref, pattern: Pattern, ordered: Edges, nodes: int, name: str
-    ) -> None:
-        """Add edges from a source without time to rows that have it."""
-        array = self.builder.arrays[x.name]
-        once = self.builder.array(f"{name}_once", (nodes, *array.dims[1:]), nodes_first=True)
-        self._kernel(Ref(once), Ref(x.name), pattern, ordered, nodes, name)
-        self.builder.emit("copy", net, once)
+        if len(self.builder.arrays[net.name].dims) == 3 and len(array.dims) == 2:
+            once = self.builder.array(f"{into.name}_once", (nodes, "B"), nodes_first=True)
+            self._kernel(Ref(once), Ref(x.name), pattern, ordered, nodes, into)
+            self.builder.emit("copy", net, once)  # what has no time goes to every step of it
+        else:
+            self._kernel(net, x, pattern, ordered, nodes, into)
 
     def _kernel(
-        self, net: Ref, x: Ref, pattern: Pattern, ordered: Edges, nodes: int, name: str
+        self, net: Ref, x: Ref, pattern: Pattern, ordered: Edges, nodes: int, into: Into
     ) -> None:
-        rows = pattern.rows
+        name = into.weights(pattern.rows)
         if pattern.kind == "sparse":
-            weights = self.weights(ordered, (len(ordered),), name)
-            counts = np.bincount(ordered.downs, minlength=nodes)
-            table = SparseTable(
-                np.concatenate([[0], counts.cumsum()]).astype(np.int32),
-                ordered.ups.astype(np.int32),
-                ordered.downs.astype(np.int32),
-            )
-            label = self.builder.constant(f"{name}_edges", table)
-            self.builder.emit("sparse", net, x, weights, table=label)
+            self._sparse(net, x, ordered, nodes, name)
             return
-        if np.array_equal(rows, rows[0] + np.arange(len(rows))):
-            x = self._some_rows(x, int(rows[0]), int(rows[0]) + len(rows))
-        else:
-            index = self.builder.constant(f"{name}_rows", rows)
-            array = self.builder.arrays[x.name]
-            dims = (*array.dims[:-2], len(rows), array.dims[-1])
-            step = None if x.offset is None else 0
-            picked = Ref(self.builder.array(f"{name}_from", dims, nodes_first=True), step)
-            self.builder.emit("gather", picked, x, accumulate=False, rows=index)
-            x = picked
+        x = self._rows(x, pattern.rows, into)
         if pattern.kind == "one-to-one":
             self.builder.emit("scale", net, x, self.weights(ordered, (nodes,), name))
             return
-        shape = (nodes, len(rows))
+        shape = (nodes, len(pattern.rows))
         matrix = (
             self.weights(ordered, shape, name)
             if pattern.kind == "dense"
@@ -93,11 +100,32 @@ class EdgeKernels:
         )
         self.builder.emit("product", net, x, matrix, turned=1)
 
-    def _some_rows(self, x: Ref, start: int, stop: int) -> Ref:
-        lead: list[tuple[int, int | None]] = []
-        if len(self.builder.arrays[x.name].dims) == 3:
-            lead = [(0, None)]
-        return Ref(self.builder.part(x.name, (*lead, (start, stop)), f"{x.name}_part"), x.offset)
+    def _sparse(self, net: Ref, x: Ref, ordered: Edges, nodes: int, name: str) -> None:
+        weights = self.weights(ordered, (len(ordered),), name)
+        counts = np.bincount(ordered.downs, minlength=nodes)
+        table = SparseTable(
+            np.concatenate([[0], counts.cumsum()]).astype(np.int32),
+            ordered.ups.astype(np.int32),
+            ordered.downs.astype(np.int32),
+        )
+        label = self.builder.constant(f"{name}_edges", table)
+        self.builder.emit("sparse", net, x, weights, table=label)
+
+    def _rows(self, x: Ref, rows: Indices, into: Into) -> Ref:
+        """Return some rows: a part where they lie together, else a copy of them."""
+        array, name = self.builder.arrays[x.name], into.source(rows)
+        if x.offset is not None:
+            name = joint_name(rows, into.label_of)
+        if np.array_equal(rows, rows[0] + np.arange(len(rows))):
+            lead: list[tuple[int, int | None]] = [(0, None)] * (len(array.dims) - 2)
+            place = (int(rows[0]), int(rows[0]) + len(rows))
+            return Ref(self.builder.part(x.name, (*lead, place), name), x.offset)
+        index = self.builder.constant(f"{name}_rows", rows)
+        dims = (*array.dims[:-2], len(rows), array.dims[-1])
+        step = None if x.offset is None else 0
+        picked = Ref(self.builder.array(f"{name}_picked", dims, nodes_first=True), step)
+        self.builder.emit("gather", picked, x, accumulate=False, rows=index)
+        return picked
 
     def signals(self, rows: Ref, edges: Edges, name: str) -> Ref:
         """Return weight * output of one connection into each node, as rows."""
@@ -135,12 +163,14 @@ class EdgeKernels:
         """Return the weights of ordered edges as an array: a view where the addresses allow it."""
         owners = np.unique(edges.owners)
         if len(owners) == 1:
-            view = self._weight_view(int(owners[0]), edges.addresses, shape)
+            view = self._weight_view(int(owners[0]), edges.addresses, shape, name)
             if view is not None:
                 return view
         return self._gathered(edges, np.arange(len(edges)), shape, name)
 
-    def _weight_view(self, owner: int, addresses: Indices, shape: tuple[int, ...]) -> str | None:
+    def _weight_view(
+        self, owner: int, addresses: Indices, shape: tuple[int, ...], name: str
+    ) -> str | None:
         matrix = shape if len(shape) == 2 else (1, *shape)
         found = affine(addresses, (matrix[0], matrix[1]))
         if found is None:
@@ -148,18 +178,20 @@ class EdgeKernels:
         start, stride = found
         size = self.parameters[owner].size
         if len(shape) == 1:
-            return self.builder.part(self._flat(owner), ((start, start + shape[0]),), "weights")
+            return self.builder.part(self._flat(owner), ((start, start + shape[0]),), name)
         shift = max(0, start + shape[0] * stride - size)
         if shift > start or shift + shape[1] > stride:
             return None
         low = start - shift
-        rows = self.builder.part(self._flat(owner), ((low, low + shape[0] * stride),), "weights")
-        rows = self.builder.reshape(rows, (shape[0], stride), "weights")
-        return self.builder.part(rows, ((0, None), (shift, shift + shape[1])), "weights")
+        run = (low, low + shape[0] * stride)
+        whole = shape[1] == stride
+        rows = self.builder.part(self._flat(owner), (run,), f"{name}_flat")
+        rows = self.builder.reshape(rows, (shape[0], stride), name if whole else f"{name}_wide")
+        return self.builder.part(rows, ((0, None), (shift, shift + shape[1])), name)
 
     def _gathered(self, edges: Edges, places: Indices, shape: tuple[int, ...], name: str) -> str:
         """Return a weight array that is gathered anew before every run."""
-        array = self.builder.array(f"{name}_weights", shape)
+        array = self.builder.array(name, shape)
         with self.builder.outside_loop():
             self._take(array, edges, places, shape, name)
         return array
@@ -178,5 +210,5 @@ class EdgeKernels:
                 None if present.all() else present.reshape(shape),
                 len(np.unique(edges.addresses[some])) == int(some.sum()),
             )
-            label = self.builder.constant(f"{name}_index", table)
+            label = self.builder.constant(name, table)
             self.builder.emit("take", array, self._flat(owner), index=label)

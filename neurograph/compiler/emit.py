@@ -9,6 +9,7 @@ from typing import Any
 
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.builder import Builder
+from neurograph.compiler.declarations import Declarations
 from neurograph.compiler.given import declare
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step
@@ -49,6 +50,7 @@ class Emitter:
         self.constants: dict[str, str] = {}
         self._constant_lines: list[str] = []
         self.body: list[str] = []
+        self._written: list[str] = []
         self._views: dict[str, str] = {}
         self._tops: list[str] = []
         self._scratch: dict[tuple[str, int], int] = {}
@@ -134,6 +136,12 @@ class Emitter:
         if ref.offset is not None:
             return f"{self.name(ref)}.reshape({rows}, {columns})"
         return self.alias(ref, "rows", f"{ref.name}.reshape({rows}, {columns})")
+
+    def flat(self, ref: Ref) -> str:
+        """Return an array as a vector."""
+        if self.ndim(ref) == 1:
+            return self.name(ref)
+        return self.top(f"{ref.name}_flat", f"{ref.name}.reshape(-1)")
 
     def alias(self, ref: Ref, what: str, expression: str) -> str:
         """Return a name for a reshaped operand; the plan checks that it is no copy."""
@@ -282,6 +290,7 @@ class Emitter:
             else:
                 self._statement(step)
         lines = [*self.body, *(f"    {line}" for line in tail or [])] or ["    pass"]
+        self._written += lines
         return "\n".join([f"def {name}():", *lines])
 
     def _statement(self, statement: Statement) -> None:
@@ -301,56 +310,21 @@ class Emitter:
 
     def declarations(self) -> list[str]:
         """Return the lines that make all arrays; call it after the functions were written."""
-        lines = []
-        shared = [
-            k
-            for k in range(len(self.storage.buffers))
-            if sum(1 for other in self.storage.buffer_of.values() if other == k) > 1
-        ]
-        if shared:
-            lines.append("# memory shared by arrays that are never needed at the same time")
-        for k in shared:
-            dtype, size = self.storage.buffers[k]
-            lines.append(f"memory_{k} = np.empty({size}, np.{dtype})")
-        lines.append("# arrays")
-        for array in self.builder.arrays.values():
-            lines.append(self._declaration(array, shared))
-            if array.ones_column:
-                lines.append(f"{array.name}[:, -1] = 1")
-        if self._scratch:
-            lines.append("# temporaries of single statements")
+        lines = [f"{name} = {text}" for name, text in self._scratch_views.items()]
+        text = "\n".join([*self._written, *self._tops])
+        declared = Declarations(
+            self.program, self.builder.arrays, self.sizes, self.storage, text, self.given
+        )
+        scratch = []
         for (dtype, number), size in self._scratch.items():
             kind = "mask" if dtype == "bool" else "scratch"
-            lines.append(f"{kind}_{number} = np.empty({size}, np.{dtype})")
-        lines += [f"{name} = {text}" for name, text in self._scratch_views.items()]
-        return [*self._constants(), *lines, *self._tops]
+            scratch.append(f"{kind}_{number} = np.empty({size}, np.{dtype})")
+        if scratch:
+            scratch.insert(0, "# temporaries of single statements")
+        tops = ["# the same in other shapes, and numbers", *self._tops] if self._tops else []
+        return [*self._constants(), *declared.lines(), *scratch, *lines, *tops]
 
     def _constants(self) -> list[str]:
         imports = sorted({line for line in self._constant_lines if line.startswith("from ")})
         rest = [line for line in self._constant_lines if not line.startswith("from ")]
         return [*imports, *(["# tables and functions"] if rest else []), *rest]
-
-    def _declaration(self, array: Array, shared: list[int]) -> str:
-        shape = self.sizes.shape(array.dims)
-        if array.view is not None:
-            if array.view.index is None:
-                return f"{array.name} = {array.view.base}.reshape({_tuple(shape)})"
-            parts = ", ".join(
-                f"{low or ''}:{'' if high is None else high}" for low, high in array.view.index
-            )
-            return f"{array.name} = {array.view.base}[{parts}]"
-        if array.role in ("parameter", "gradient"):
-            vector = "parameters" if array.role == "parameter" else "gradients"
-            start = array.offset
-            stop = start + math.prod(shape)
-            return f"{array.name} = {vector}[{start}:{stop}].reshape({_tuple(shape)})"
-        if array.role == "table":
-            return f"{array.name} = {self.constant(f'{array.name}_table')}"
-        k = self.storage.buffer_of.get(array.name)
-        if k is None or k not in shared:
-            return f"{array.name} = np.empty({_tuple(shape)}, np.{array.dtype})"
-        return f"{array.name} = memory_{k}[:{math.prod(shape)}].reshape({_tuple(shape)})"
-
-
-def _tuple(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from neurograph.compiler.aggregate import Incoming, aggregate_layer, combine
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.blocks import Arrangement, Block
-from neurograph.compiler.edge_kernels import EdgeKernels
+from neurograph.compiler.edge_kernels import EdgeKernels, Into
+from neurograph.compiler.names import joint_name
 from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
 from neurograph.compiler.windows import Grid, convolution_of, grid_of
@@ -98,7 +99,7 @@ class Irregular:
         for port in self.network.inputs:
             if port.indices is None:
                 continue
-            name = self.builder.array("x", (*lead, len(port.indices)), "input")
+            name = self.builder.array("inputs", (*lead, len(port.indices)), "input")
             self.lowering.outputs[-1] = name
             start = int(self.row[port.indices[0]])
             rows = self.row[list(port.indices)]
@@ -106,14 +107,15 @@ class Irregular:
                 part = self._part(start, start + len(rows))
                 self.builder.emit("transpose", part, name)
             else:
-                turned = self._rows_array("x_rows", len(rows))
+                turned = self._rows_array("input_nodes", len(rows))
                 self.builder.emit("transpose", turned, name)
                 index = self.builder.constant("input_rows", rows)
                 self.builder.emit("scatter", self.rows, turned, rows=index)
 
-    def _part(self, start: int, stop: int, name: str = "") -> str:
+    def _part(self, start: int, stop: int) -> str:
         lead: list[tuple[int, int | None]] = [(0, None)] if self.group.sequence else []
-        return self.builder.part(self.rows, (*lead, (start, stop)), name or "nodes_part")
+        name = joint_name(range(start, stop), self.arrangement.label_of)
+        return self.builder.part(self.rows, (*lead, (start, stop)), name)
 
     def _rows_array(self, name: str, count: int, layer: Layer | None = None) -> str:
         """Declare rows with the time of a library layer, or of the hand-made nodes."""
@@ -128,14 +130,17 @@ class Irregular:
         return len(self.arrangement.edges_into_layer(layer)) > 0
 
     def add_edges(
-        self, net: Ref, source: int, delay: int, edges: Edges, nodes: int, name: str
+        self, net: Ref, source: int, delay: int, edges: Edges, nodes: int, into: tuple[str, str]
     ) -> None:
-        """Add edges from one source (-1: the hand-made nodes) with one delay to some rows."""
-        origin = self.group.name if source < 0 else self._library[source].name
-        late = f" [delay {delay}]" if delay else ""
+        """Add edges from one source (-1: the hand-made nodes) with one delay to some rows.
+
+        ``into`` are the name and the label of the nodes below.
+        """
         if len(edges):
-            rows = self.source_rows(source, delay)
-            self.kernels.add(net, rows, edges, nodes, name, origin + late)
+            by_hand = self.arrangement.label_of
+            label_of = by_hand if source < 0 else self._library[source].node_label
+            names = Into(*into, label_of, delay)
+            self.kernels.add(net, self.source_rows(source, delay), edges, nodes, names)
 
     def lower_rank(self, stage: int, rank: int) -> None:
         """Lower the hand-made nodes of one rank of a stage."""
@@ -155,10 +160,10 @@ class Irregular:
         if np.array_equal(rows, rows[0] + np.arange(len(rows))):
             part = self._part(int(rows[0]), int(rows[0]) + len(rows))
         else:
-            part = self._rows_array("outputs", len(rows))
+            part = self._rows_array("output_nodes", len(rows))
             index = self.builder.constant("output_rows", rows)
             self.builder.emit("gather", part, self.rows, accumulate=False, rows=index)
-        name = self.builder.array("y", (*lead, len(rows)))
+        name = self.builder.array("outputs", (*lead, len(rows)))
         self.builder.emit("transpose", name, part)
         return name
 
@@ -280,7 +285,8 @@ class Irregular:
             for (source, delay), edges in self.arrangement.edges(chosen, downs).items():
                 if source < 0 and not sequence:
                     edges = self._convolve(block, target, edges, name)
-                self.add_edges(target, source, delay, edges, len(block.nodes), name)
+                into = name, self.arrangement.label(block)
+                self.add_edges(target, source, delay, edges, len(block.nodes), into)
             if block.aggregation == "mean":
                 counts = np.bincount(downs, minlength=len(block.nodes))
                 shares = self.lowering.table(f"{name}_shares", 1.0 / counts, (len(counts),))
@@ -312,7 +318,10 @@ class Irregular:
                 rows, columns = geometry.kernel
                 reason = f"nodes in a grid, windows of {rows}x{columns} share one kernel"
                 self.kernels.note(
-                    f"{self.arrangement.name(source)} -> {name}", "convolve", reason, some
+                    f"{self.arrangement.label(source)} -> {self.arrangement.label(block)}",
+                    "convolve",
+                    reason,
+                    some,
                 )
                 edges = edges.where(~inside)
         return edges
@@ -381,5 +390,5 @@ class Irregular:
         """Add edges into a library layer: as rows, then transposed."""
         rows = self._ref(self._rows_array(f"{name}_extra", layer.size, layer), layer.sequence)
         for (source, delay), edges in parts.items():
-            self.add_edges(rows, source, delay, edges, layer.size, name)
+            self.add_edges(rows, source, delay, edges, layer.size, (name, name))
         self.builder.emit("transpose", net, rows)

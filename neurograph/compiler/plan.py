@@ -127,11 +127,15 @@ class Plan:
 
     def _verify(self, emitter: Emitter) -> None:
         """Check that every view is a view: a copy would lose what is written to it."""
-        for name, array in emitter.builder.arrays.items():
-            if array.view is not None and not np.shares_memory(
-                self.arrays[name], self.arrays[array.view.base]
-            ):
-                raise CompileError(f"{name} is a copy of {array.view.base}, not a view")
+        arrays = emitter.builder.arrays
+        for name, array in arrays.items():
+            if array.view is None or name not in self.arrays:
+                continue
+            base = array.view.base
+            while base not in self.arrays:  # written into this view
+                base = arrays[base].view.base  # type: ignore[union-attr]
+            if not np.shares_memory(self.arrays[name], self.arrays[base]):
+                raise CompileError(f"{name} is a copy of {base}, not a view")
         for name, base in emitter.row_views.items():
             if not np.shares_memory(self.arrays[name], self.arrays[base]):
                 raise CompileError(f"{name} is a copy of {base}, not a view")

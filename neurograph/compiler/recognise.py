@@ -75,15 +75,16 @@ def recognise(edges: Edges, nodes: int) -> Pattern:
     places = downs * len(rows) + columns
     distinct = len(np.unique(places)) == len(places)
     if len(edges) == full and distinct:
-        reason = f"all {full:,} pairs of {len(rows):,} and {nodes:,} nodes are connected"
+        reason = "every node feeds every node"
         return Pattern("dense", rows, order, places, reason)
     if len(edges) == nodes and len(rows) == nodes and (downs == np.arange(nodes)).all():
-        return Pattern("one-to-one", ups, order, places, "one connection into each node")
+        return Pattern("one-to-one", ups, order, places, "node i feeds node i")
     share = len(edges) / full
     if distinct and (full <= SMALL or share >= DENSE_ENOUGH):
-        reason = f"{share:.0%} of {full:,} pairs: dense with zeros"
+        reason = f"{share:.0%} of all pairs are connected: dense with zeros"
         return Pattern("padded", rows, order, places, reason)
-    reason = f"{share:.2%} of {full:,} pairs" if distinct else "several connections of one pair"
+    several = "several connections between the same two nodes"
+    reason = f"{share:.2%} of all pairs are connected" if distinct else several
     return Pattern("sparse", rows, order, places, reason)
 
 

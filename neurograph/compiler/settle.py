@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from neurograph.compiler.program import (
     Array,
@@ -21,6 +22,7 @@ from neurograph.compiler.program import (
 )
 
 Region = tuple[tuple[int, int], ...]
+FEW = 40  # so many regions are compared in every way
 _END = 1 << 40  # stands for the end of an axis of unknown length
 
 
@@ -150,7 +152,7 @@ def overlap(region: Region, other: Region) -> bool:
 
 
 def _covers(whole: Region, regions: list[Region]) -> bool:
-    """Whether regions that differ along one axis at the most fill another."""
+    """Whether regions together fill another: cut along one axis, or a few of any form."""
     if any(_inside(whole, region) for region in regions):
         return True
     for axis in range(len(whole)):
@@ -166,4 +168,17 @@ def _covers(whole: Region, regions: list[Region]) -> bool:
             reach = max(reach, high)
         if rest and reach >= whole[axis][1]:
             return True
-    return False
+    return len(regions) <= FEW and _fill(whole, regions)
+
+
+def _fill(whole: Region, regions: list[Region]) -> bool:
+    """Whether regions together fill another: slice by slice along the first axis."""
+    if not whole or not regions:
+        return bool(regions)
+    (low, high), *rest = whole
+    cuts = {low, high} | {edge for region in regions for edge in region[0] if low < edge < high}
+    ordered = sorted(cuts)
+    return all(
+        _fill(tuple(rest), [r[1:] for r in regions if r[0][0] <= start and stop <= r[0][1]])
+        for start, stop in pairwise(ordered)
+    )

@@ -141,7 +141,7 @@ def _emit_take(e: Emitter, statement: Statement) -> None:
     (parameter,) = statement.inputs
     name = e.constant(statement.get("index"))
     index: WeightIndex = e.constant_value(name)
-    flat = e.top(f"{parameter.name}_flat", f"{parameter.name}.reshape(-1)")
+    flat = e.flat(parameter)
 
     def write(out: str) -> None:
         e.line(f"np.take({flat}, {name}_index, out={out}, mode='clip')")
@@ -155,7 +155,7 @@ def _emit_put(e: Emitter, statement: Statement) -> None:
     (d,) = statement.inputs
     name = e.constant(statement.get("index"))
     index: WeightIndex = e.constant_value(name)
-    flat = e.top(f"{statement.out.name}_flat", f"{statement.out.name}.reshape(-1)")
+    flat = e.flat(statement.out)
     if not statement.accumulate:
         e.line(f"{flat}[...] = 0")
     chosen, values = f"{name}_index", e.name(d)

@@ -132,7 +132,7 @@ def _emit_penalty(e: Emitter, statement: Statement) -> None:
     if l2:
         e.line(f"np.multiply({name}, {2 * l2!r}, out={t})")
         e.line(f"{out} += {t}")
-        flat = e.top(f"{w.name}_flat", f"{w.name}.reshape(-1)")
+        flat = e.flat(w)
         terms.append(f"{l2!r} * float(np.dot({flat}, {flat}))")
     if l1:
         e.line(f"np.abs({name}, out={t})")
