@@ -8,20 +8,11 @@ standard deviation heavier, taller and younger. No network can tell all of them 
 
 import sys
 
-import numpy as np
-
 import neurograph as ng
 
 
-def make_people(count: int, rng: np.random.Generator):
-    men = rng.integers(2, size=count)
-    people = rng.standard_normal((count, 3))
-    people += np.where(men[:, None], [1.0, 1.0, -1.0], 0.0)
-    return people, ng.datasets.to_categorical(men, 2)
-
-
 def main(quick: bool = False) -> tuple[float, float]:
-    x, y = make_people(1000, np.random.default_rng(0))
+    x, y = ng.datasets.people().one_hot().train
     net = ng.Network(
         [ng.Input((3,)), ng.Dense(4, activation="relu"), ng.Dense(2, activation="softmax")],
         name="people",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurograph.datasets.augment import Augmentation, Flip, RandomCrop, Rescale
-from neurograph.datasets.builtin import airline, digits, iris, names, prices, sunspots
+from neurograph.datasets.builtin import airline, digits, iris, names, people, prices, sunspots
 from neurograph.datasets.catalogue import available, load
 from neurograph.datasets.cifar import read_cifar
 from neurograph.datasets.dataset import Dataset, Part
@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "mnist",
     "names",
+    "people",
     "prepare_picture",
     "prices",
     "read_cifar",

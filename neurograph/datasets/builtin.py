@@ -52,6 +52,40 @@ def digits() -> Dataset:
     )
 
 
+def people(samples: int = 1000, *, seed: int = 0) -> Dataset:
+    """Return made-up women and men by weight, height and age, which overlap.
+
+    The three numbers are standard normal; men are a standard deviation heavier, taller and
+    younger. So the best that anyone can do is about four in five. As many again are for testing.
+
+    Returns
+    -------
+    Dataset
+        ``x`` (samples, 3) float64, ``y`` (samples,) int64: 0 a woman, 1 a man
+
+    Examples
+    --------
+    >>> data = people(5)
+    >>> data.train.x.shape, data.class_names
+    ((5, 3), ('woman', 'man'))
+    """
+    count = whole("people: samples", samples, least=1)
+    generator = np.random.default_rng(seed)
+    men = generator.integers(2, size=2 * count)
+    x = generator.standard_normal((2 * count, 3))
+    x += np.where(men[:, None], [1.0, 1.0, -1.0], 0.0)
+    return Dataset(
+        "people",
+        Part(x[:count], men[:count]),
+        Part(x[count:], men[count:]),
+        "table",
+        f"{count} women and men by weight, height and age, drawn at random",
+        "made by a formula",
+        class_names=("woman", "man"),
+        feature_names=("weight", "height", "age"),
+    )
+
+
 def iris() -> Dataset:
     """Return Fisher's 150 irises: four lengths in cm, three species.
 

@@ -13,6 +13,7 @@ from neurograph.errors import OptionError, unknown
 _SHIPPED: dict[str, Callable[..., Dataset]] = {
     "digits": builtin.digits,
     "iris": builtin.iris,
+    "people": builtin.people,
     "sunspots": builtin.sunspots,
     "airline": builtin.airline,
     "prices": builtin.prices,
@@ -58,8 +59,8 @@ def load(name: str, folder: str | os.PathLike[str] | None = None, **options: Any
     >>> load("fashon-mnist")
     Traceback (most recent call last):
     neurograph.errors.UnknownNameError: unknown data set 'fashon-mnist': did you mean \
-'fashion_mnist'? Known: digits, iris, sunspots, airline, prices, names, mnist, fashion_mnist,
-    cifar10
+'fashion_mnist'? Known: digits, iris, people, sunspots, airline, prices, names, mnist, \
+fashion_mnist, cifar10
     """
     known = _SHIPPED | _PUBLIC
     key = str(name).lower().replace("-", "_")
