@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import neurograph as ng
-from neurograph.graph.tree_network import fitted_tree
+from neurograph.graph.tree_fit import fitted_tree
 from neurograph.interpret import backward, calc_gradients, forward
 from neurograph.train.losses import get_loss
 

@@ -8,7 +8,7 @@ checked, drawn and exported.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -20,10 +20,12 @@ from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.temporal import BridgeConnections
-from neurograph.graph.tree import Tree, check_arity
-from neurograph.graph.trees import TreeConnections, goes_along_trees
+from neurograph.graph.tree import Tree
+from neurograph.graph.tree_fit import fitted_tree, layers_below, tree_layer
+from neurograph.graph.trees import TreeConnections
 
-Copies = dict[tuple[int, int], Layer]  # (id of the layer, node of the tree; -1 outside)
+Place = tuple[int, int]  # number of the tree, node in it; -1 for a layer outside of the tree
+Copies = dict[int, dict[Place, Layer]]  # by id of the layer
 
 
 def tree_network(network: Network, tree: Any) -> Network:
@@ -40,6 +42,7 @@ def tree_network(network: Network, tree: Any) -> Network:
     network : Network
         With a layer such as ``Recursive`` or ``ChildSumTreeLSTM``.
     tree : Tree, or nested tuples as the layer takes them
+        A list of trees makes one network of all of them, its copies called ``name@1:3``.
 
     Raises
     ------
@@ -58,18 +61,24 @@ def tree_network(network: Network, tree: Any) -> Network:
     >>> grown.layer("p/inner@2")[0].upstream[0].parameter is net.parameters["p/kernel"]
     True
     """
-    root = tree_layer(network)
-    fitted = fitted_tree(network, tree)
+    several = isinstance(tree, list)
+    trees = [fitted_tree(network, each) for each in (tree if several else [tree])]
+    below = layers_below(network, tree_layer(network))
     copies: Copies = {}
     for layer in network.layers:
-        places = _places(network, layer, root, fitted)
-        for node in places:
-            copies[id(layer), node] = _copy(layer, node, is_last=node == places[-1])
+        places = [
+            (number, node)
+            for number, each in enumerate(trees)
+            for node in _nodes(layer, id(layer) in below, each)
+        ]
+        copies[id(layer)] = {
+            place: _copy(layer, place, several, is_last=place == places[-1]) for place in places
+        }
     for layer in network.layers:
-        for node in _places(network, layer, root, fitted):
+        for place in copies[id(layer)]:
             for bundle in layer.incoming:
-                _join(bundle, node, copies, fitted)
-    _drop_zeros(list(copies.values()))
+                _join(bundle, place, copies, trees[place[0]])
+    _drop_zeros([each for found in copies.values() for each in found.values()])
     grown = Network(
         inputs=_ends(network.inputs, copies),
         outputs=_ends(network.outputs, copies),
@@ -82,6 +91,11 @@ def tree_network(network: Network, tree: Any) -> Network:
 def tree_values(network: Network, tree: Any) -> list[Any]:
     """Return the values of a tree's nodes as the inputs of its ``tree_network``.
 
+    Parameters
+    ----------
+    network : Network
+    tree : Tree, nested tuples, or a list of trees
+
     Examples
     --------
     >>> import neurograph as ng
@@ -89,136 +103,36 @@ def tree_values(network: Network, tree: Any) -> list[Any]:
     >>> [each.tolist() for each in tree_values(net, ([1, 2], [3, 4]))]
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    fitted = fitted_tree(network, tree)
-    assert fitted.values is not None
-    return [fitted.values[node] for node in np.flatnonzero(fitted.given)]
-
-
-# what a network says of its trees -----------------------------------------------------------------
-
-
-def tree_layer(network: Network) -> Layer:
-    """Return the layer of a network that goes along trees.
-
-    Raises
-    ------
-    GraphError
-        There is none, or the network has several inputs.
-    """
-    if not goes_along_trees(network):
-        raise GraphError(
-            f"network {network.name!r} has no layer that goes along trees, such as ng.Recursive or "
-            f"ng.ChildSumTreeLSTM"
-        )
-    if len(network.inputs) != 1 or network.handmade.nodes:
-        raise GraphError(
-            f"network {network.name!r} goes along trees; it can have one input, which gives the "
-            f"values of a tree's nodes, and no nodes made by hand"
-        )
-    return next(
-        layer
-        for layer in network.layers
-        if layer.config.get("cell") in ("recursive", "child_sum_tree_lstm")
-    )
-
-
-def fitted_tree(network: Network, tree: Any) -> Tree:
-    """Return a tree in the form that a network takes, or say what does not fit.
-
-    Raises
-    ------
-    GraphError, DataError
-        With the place in the tree.
-    """
-    layer, port = tree_layer(network), network.inputs[0]
-    if layer.config["cell"] == "recursive":
-        found = Tree.of(tree, port.shape)
-        check_arity(found, int(layer.config["children"]))
-        _check_values(found, port, at_leaves=True)
-    else:
-        found = Tree.with_values(tree, port.shape)
-        _check_values(found, port, at_leaves=False)
-    return found
-
-
-def _check_values(tree: Tree, port: Port, at_leaves: bool) -> None:
-    if tree.values is None and len(tree.words):
-        raise GraphError(
-            "the tree holds words; tree.encode(vocabulary) turns them into indices for ng.Embedding"
-        )
-    if tree.values is None or tree.values.shape[1:] != port.shape:
-        got = "no values" if tree.values is None else f"values of shape {tree.values.shape[1:]}"
-        raise GraphError(f"the tree has {got}; input {port.name!r} takes {port.shape}")
-    if at_leaves:
-        inner = np.diff(tree.starts) > 0
-        for wrong, what in (
-            (tree.given & inner, "has a value"),
-            (~tree.given & ~inner, "has none"),
-        ):
-            if wrong.any():
-                place = tree.path(int(np.flatnonzero(wrong)[0]))
-                kind = "inner node" if what == "has a value" else "leaf"
-                raise GraphError(
-                    f"at {place}: the {kind} {what}; a recursive layer takes the values of leaves "
-                    f"alone"
-                )
-    limit = port.layer.config.get("indices")
-    if limit is not None:
-        values = tree.values
-        wrong = (values < 0) | (values >= limit) | (values != np.rint(values))
-        wrong = wrong.reshape(len(tree), -1).any(axis=1) & tree.given
-        if wrong.any():
-            node = int(np.flatnonzero(wrong)[0])
-            raise GraphError(
-                f"at {tree.path(node)}: {values[node]} is no index from 0 to {limit - 1}, the rows "
-                f"of the embedding"
-            )
-
-
-def layers_below(network: Network, root: Layer) -> set[int]:
-    """Return the ids of the layers whose values go into a tree layer: they are there by value."""
-    own = {id(layer) for layer in network.layers if top_of(layer) is root}
-    stack = [
-        bundle.source
-        for layer in network.layers
-        if id(layer) in own
-        for bundle in layer.incoming
-        if id(bundle.source) not in own
+    trees = [fitted_tree(network, each) for each in (tree if isinstance(tree, list) else [tree])]
+    return [
+        each.values[node]
+        for each in trees
+        if each.values is not None
+        for node in np.flatnonzero(each.given)
     ]
-    found: set[int] = set()
-    while stack:
-        layer = stack.pop()
-        if id(layer) not in found:
-            found.add(id(layer))
-            stack += [bundle.source for bundle in layer.incoming]
-            stack += layer.parts.values()
-    return found
-
-
-def top_of(layer: Layer) -> Layer:
-    """Return the layer that a recipe made, of which this one is a part or the whole."""
-    while layer.root is not None:
-        layer = layer.root
-    return layer
 
 
 # copies -------------------------------------------------------------------------------------------
 
 
-def _places(network: Network, layer: Layer, root: Layer, tree: Tree) -> list[int]:
+def _nodes(layer: Layer, is_below: bool, tree: Tree) -> list[int]:
     """Return the nodes of a tree at which a layer has a copy; [-1] if it has one for all."""
     if not layer.sequence:
         return [-1]
-    if id(layer) in layers_below(network, root):
+    if is_below:
         return [int(node) for node in np.flatnonzero(tree.given)]
     return list(range(len(tree)))
 
 
-def _copy(layer: Layer, node: int, is_last: bool) -> Layer:
+def _copy(layer: Layer, place: Place, several: bool, is_last: bool) -> Layer:
     made = copied_layer(layer)
-    made.name = layer.name if is_last or node < 0 else f"{layer.name}@{node}"
-    if not (is_last or node < 0):
-        made.parameters = {}
+    made.config["copy"] = [layer.name, *place]
+    if is_last:
+        return made
+    number, node = place
+    which = [str(each) for each in ((number, node) if several else (node,)) if each >= 0]
+    made.name = f"{layer.name}@{':'.join(which)}"
+    made.parameters = {}
     return made
 
 
@@ -246,11 +160,12 @@ def copied_bundle(bundle: Bundle, source: Layer, target: Layer) -> Bundle:
     return made
 
 
-def _join(bundle: Bundle, node: int, copies: Copies, tree: Tree) -> None:
-    target = copies[id(bundle.target), node]
+def _join(bundle: Bundle, place: Place, copies: Copies, tree: Tree) -> None:
+    target, sources = copies[id(bundle.target)][place], copies[id(bundle.source)]
+    number, node = place
     if isinstance(bundle, TreeConnections):
         for other in bundle.sources_of(tree, node):
-            source = copies.get((id(bundle.source), other))
+            source = sources.get((number, other))
             if source is not None:
                 OneToOneConnections(source, target, target_start=(bundle.start,))
         return
@@ -258,7 +173,7 @@ def _join(bundle: Bundle, node: int, copies: Copies, tree: Tree) -> None:
         raise GraphError(
             f"{bundle.label}: it goes through time, but in a network along trees there is none"
         )
-    source = copies.get((id(bundle.source), node if bundle.source.sequence else -1))
+    source = sources.get((number, node if bundle.source.sequence else -1))
     if source is not None:
         copied_bundle(bundle, source, target)
 
@@ -281,10 +196,8 @@ def _drop_zeros(copies: list[Layer]) -> None:
                     unfed.append(bundle.target)
 
 
-def _ends(ports: Sequence[Port], copies: Mapping[tuple[int, int], Layer]) -> list[Layer]:
-    return [
-        layer for port in ports for (owner, _), layer in copies.items() if owner == id(port.layer)
-    ]
+def _ends(ports: Sequence[Port], copies: Copies) -> list[Layer]:
+    return [layer for port in ports for layer in copies[id(port.layer)].values()]
 
 
 def share_parameters(network: Network, other: Network) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from neurograph.errors import DataError, NeurographError, ShapeError
 from neurograph.graph.network import Network
 from neurograph.graph.tree import Array, Indices, Tree
-from neurograph.graph.tree_network import fitted_tree, tree_layer
+from neurograph.graph.tree_fit import fitted_tree, tree_layer
 from neurograph.kernels.trees import (
     ChildSumPlan,
     TreePlan,

@@ -16,7 +16,8 @@ from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.graph.network import Network
-from neurograph.graph.tree_network import top_of, tree_network, tree_values
+from neurograph.graph.tree_fit import top_of
+from neurograph.graph.tree_network import tree_network, tree_values
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs
 from neurograph.train.forest import NodeRows, Trees

@@ -14,14 +14,8 @@ from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.temporal import BridgeConnections
-from neurograph.graph.tree_network import (
-    copied_bundle,
-    copied_layer,
-    layers_below,
-    share_parameters,
-    top_of,
-    tree_layer,
-)
+from neurograph.graph.tree_fit import layers_below, top_of, tree_layer
+from neurograph.graph.tree_network import copied_bundle, copied_layer, share_parameters
 from neurograph.graph.trees import TreeConnections
 
 
