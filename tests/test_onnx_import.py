@@ -139,6 +139,7 @@ def with_weights(path, to):
         values = abs(rng.normal(size=shape) * scale).astype(np.float32)
         graph.initializer.append(onnx.numpy_helper.from_array(values, each.output[0]))
         graph.node.remove(each)
+    proto.ir_version = 8  # from 4 on weights need not be inputs
     onnx.save(proto, to)
     return to
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from neurograph.graph.network import Network
     from neurograph.graph.node import Node
+    from neurograph.inspect.paths import Path
     from neurograph.inspect.summary import Summary
     from neurograph.render.picture import Picture
     from neurograph.storage.atomic import StrPath
@@ -357,6 +358,63 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         if show:
             print(summary)
         return summary
+
+    def trace(self, x: Any, y: Any = None, *, format: str = "text", limit: int = 300) -> str:
+        """Return the whole forward and backward pass for one sample as arithmetic.
+
+        Parameters
+        ----------
+        x : array-like
+            One sample, without a batch.
+        y : array-like, optional
+            Its label; with it the error, every delta and every gradient are written too.
+        format : {"text", "latex"}
+        limit : int
+            The most connections that are written out.
+
+        Raises
+        ------
+        GraphError, DataError, UnknownNameError
+            The network is too large; `x` is a batch; the format is not known.
+        """
+        from neurograph.inspect.trace import trace
+
+        return trace(cast("Network", self), x, y, format=format, limit=limit)
+
+    def saliency(self, x: Any, output: Any = None) -> Any:
+        """Return d output / d input, in the shape of ``x``: how much every input moves an output.
+
+        Parameters
+        ----------
+        x : array-like, one sample or a batch, or a list of them for several inputs
+        output : int, Node or None
+            Which node of the first output; None: for each sample the one with the largest value.
+
+        Raises
+        ------
+        GraphError, OptionError, ShapeError, DataError
+            An input takes indices; there is no such output; the inputs do not fit.
+        """
+        from neurograph.inspect.saliency import saliency
+
+        return saliency(cast("Network", self), x, output)
+
+    def strongest_paths(
+        self, source: Node | str, target: Node | str, k: int = 5, *, limit: int = 1_000_000
+    ) -> list[Path]:
+        """Return the k paths between two nodes with the largest products of absolute weights.
+
+        Connections with a delay are left out. ``path.nodes``, ``path.weights`` and
+        ``path.strength`` say more; ``print(path)`` shows it.
+
+        Raises
+        ------
+        GraphError, OptionError, UnknownNameError
+            The network has more than `limit` connections; k is not possible; no such node.
+        """
+        from neurograph.inspect.paths import strongest_paths
+
+        return strongest_paths(cast("Network", self), source, target, k, limit=limit)
 
     # files ------------------------------------------------------------------------------------
 
