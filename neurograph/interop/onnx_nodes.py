@@ -196,8 +196,20 @@ def _same(reading: Reading, node: Any, given: list[Any]) -> Value:
     return as_view(given[0])
 
 
+def _cast(reading: Reading, node: Any, given: list[Any]) -> Value:
+    kinds, to = reading.onnx.TensorProto, reading.attributes(node)["to"]
+    after = reading.consumers.get(node.output[0], [])
+    as_index = all(each.op_type == "Gather" for each in after) and len(after) > 0
+    index = to in (kinds.INT32, kinds.INT64) and as_index
+    if to not in (kinds.FLOAT, kinds.DOUBLE) and not index:
+        raise GraphError(f"to={kinds.DataType.Name(to)} is not known here; float and double are")
+    return as_view(given[0])
+
+
 def _dropout(reading: Reading, node: Any, given: list[Any]) -> Value:
     view = as_view(given[0])
+    if len(given) > 2 and given[2] is not None and np.any(as_array(given[2], "training_mode")):
+        raise GraphError("training_mode is not known here")
     rate = reading.attributes(node).get("ratio", 0.5)
     if len(given) > 1 and given[1] is not None:
         rate = as_array(given[1], "ratio")
@@ -335,7 +347,7 @@ TABLE: dict[str, Convert] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Identity": _same,
-    "Cast": _same,
+    "Cast": _cast,
     "Dropout": _dropout,
     "Gather": _gather,
     "Relu": _elementwise("relu"),
