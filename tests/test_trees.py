@@ -185,6 +185,24 @@ def compare_values(net, trees, expected):
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_the_checks_take_trees(make):
+    net, trees, rng = drawn(make, count=3)
+    y = targets_for(net, trees, rng)
+    report = ng.gradient_check(net, trees, y, loss="mse")
+    assert report.ok, str(report)
+    assert len(report.rows) == sum(each.size for each in net.parameters.values())
+    parity = ng.parity_check(net, trees, y, loss="mse")
+    assert parity.ok, str(parity)
+    assert len(parity.rows) > 30
+
+    def wrong(network, *_):
+        for parameter in network.parameters.values():
+            parameter.gradient = 0.0
+
+    assert not ng.gradient_check(net, trees, y, loss="mse", against=wrong).ok
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_a_batch_is_the_mean_of_its_trees_whatever_its_size(make):
     net, trees, rng = drawn(make, count=9, seed=3)
     y = targets_for(net, trees, rng)

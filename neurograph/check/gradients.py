@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from neurograph.check.comparison import Comparison
 from neurograph.check.report import GradientReport
 from neurograph.check.setting import Setting, homes_kept
+from neurograph.check.trees import gradient_check_trees
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
+from neurograph.graph.trees import takes_trees
 
 Against = Literal["explicit", "compiled"] | Callable[[Network, Any, Any], Any]
 
@@ -88,6 +90,15 @@ def gradient_check(
     (True, 9)
     """
     options = {"training": training, "noise": noise, "initial": initial, "mask": mask}
+    if takes_trees(net):
+        given: dict[str, Any] = {
+            "inputs": inputs,
+            "samples": samples,
+            "direction": direction,
+            "seed": seed,
+        }
+        given |= {"method": method, "tolerance": tolerance, **options}
+        return gradient_check_trees(net, x, y, loss, against, given)
     plain = noise is None and initial is None and mask is None
     if against is None:
         against = "compiled" if plain else "explicit"

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from neurograph.check.compiled import CompiledSide
 from neurograph.check.report import Difference, ParityReport
 from neurograph.check.setting import Setting, homes_kept
+from neurograph.check.trees import parity_check_trees
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.network import Network
+from neurograph.graph.trees import takes_trees
 from neurograph.interpret.walk import Walk
 
 Array = NDArray[Any]
@@ -61,6 +63,8 @@ def parity_check(
     >>> report.ok, report.worst.relative < 1e-12
     (True, True)
     """
+    if takes_trees(net):
+        return parity_check_trees(net, x, y, loss, tolerance)
     options = {"training": training, "noise": None, "initial": None, "mask": None}
     with homes_kept(net):
         setting = Setting.of(net, x, y, loss, options)
