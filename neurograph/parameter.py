@@ -59,14 +59,14 @@ class Parameter:
         "_flat",
         "_gradient",
         "_gradient_flat",
+        "_learning_rate_factor",
+        "_regularizer",
         "_trainable",
         "_value",
         "frozen",
         "generator",
         "initializer",
-        "learning_rate_factor",
         "name",
-        "regularizer",
         "shape",
         "version",
     )
@@ -83,10 +83,10 @@ class Parameter:
     ) -> None:
         self.name = name
         self._trainable = trainable
-        self.regularizer = regularizer
+        self._regularizer = regularizer
         self.initializer = initializer
         self.generator: np.random.Generator | None = None
-        self.learning_rate_factor: float | Array = 1.0
+        self._learning_rate_factor: float | Array = 1.0
         self.frozen: NDArray[np.bool_] | None = None
         self.version = Version()
         self._value: Array | None = None
@@ -117,6 +117,26 @@ class Parameter:
     @trainable.setter
     def trainable(self, trainable: bool) -> None:
         self._trainable = bool(trainable)
+        self.version.number += 1
+
+    @property
+    def regularizer(self) -> Any:
+        """What it adds to the loss: an object with ``l1`` and ``l2``, or None."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, regularizer: Any) -> None:
+        self._regularizer = regularizer
+        self.version.number += 1
+
+    @property
+    def learning_rate_factor(self) -> float | Array:
+        """What multiplies the change of the weights in a step of training, or of each of them."""
+        return self._learning_rate_factor
+
+    @learning_rate_factor.setter
+    def learning_rate_factor(self, factor: float | Array) -> None:
+        self._learning_rate_factor = factor
         self.version.number += 1
 
     @property

@@ -151,8 +151,8 @@ class HandMade(Connections):
         weights.version = self.network.version
         weights.frozen = frozen if frozen.any() else None
         if old is not None:
-            weights.regularizer = old.regularizer
-            weights.learning_rate_factor = _factors(old, own)
+            weights._regularizer = old.regularizer
+            weights._learning_rate_factor = _factors(old, own)
         for index, connection in enumerate(own):
             connection._parameter, connection._index = weights, index
         self.weights = weights

@@ -101,7 +101,7 @@ class Layer:
         self.parts: dict[str, Layer] = {}
         self.root: Layer | None = None
         self.const: Layer | None = None
-        self.initial: Any = None
+        self._initial: Any = None
         self.mask: Layer | None = None
         self.config: dict[str, Any] = {}
         self.network: Network | None = None
@@ -222,6 +222,17 @@ class Layer:
                 f"{node.label}: a node of a library layer has its layer's activation; "
                 f"set layer.activation instead"
             )
+        if self.network is not None:
+            self.network.version.number += 1
+
+    @property
+    def initial(self) -> Any:
+        """The outputs before step 0: None, an array, or a layer; see the attributes."""
+        return self._initial
+
+    @initial.setter
+    def initial(self, initial: Any) -> None:
+        self._initial = initial
         if self.network is not None:
             self.network.version.number += 1
 

@@ -59,10 +59,10 @@ class Node:
         "_aggregation",
         "_downstream",
         "_index",
+        "_initial",
         "_layer",
         "_upstream",
         "_wiring",
-        "initial",
         "name",
         "position",
         "serial",
@@ -87,7 +87,7 @@ class Node:
     def _place(self, name: str, position: Sequence[int] | None, initial: float = 0.0) -> None:
         self.name = name
         self.position = tuple(position) if position is not None else None
-        self.initial = initial
+        self._initial = initial
         self.serial = next(_serial)
         self._upstream: list[Connection] = []
         self._downstream: list[Connection] = []
@@ -103,6 +103,18 @@ class Node:
         node._place("", None)
         node._layer, node._index = layer, index
         return node
+
+    @property
+    def initial(self) -> float:
+        """The output before step 0 (after the last, for negative delays)."""
+        return self._initial
+
+    @initial.setter
+    def initial(self, initial: float) -> None:
+        self._initial = initial
+        network = self._network()
+        if network is not None:
+            network.version.number += 1
 
     # who and where --------------------------------------------------------------------------
 
