@@ -289,6 +289,13 @@ _stack(
     lambda: ng.Activation("relu"),
     lambda: ng.GlobalAveragePooling2D(),
 )
+_stack(
+    "batch_normalization_relu_dense",
+    (4,),
+    lambda: ng.BatchNormalization(),
+    lambda: ng.ReLU(),
+    lambda: ng.Dense(3),
+)
 _stack("batch_normalization_axis", IMAGE, lambda: ng.BatchNormalization(axis=1))
 _stack("batch_normalization_plain", (4,), lambda: ng.BatchNormalization(center=False, scale=False))
 _stack("batch_normalization_frozen", (4,), lambda: ng.BatchNormalization(trainable=False))

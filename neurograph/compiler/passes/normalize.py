@@ -17,6 +17,7 @@ def fuse_batch_norm(program: Program) -> Program:
             isinstance(step, Statement)
             and step.op == "activate"
             and step.get("function") == "relu"
+            and program.arrays[step.out.name].view is None
             and (maker := _only_maker(program, step.inputs[0])) is not None
             and maker.op in ("normalize", "rescale")
             and not maker.get("relu")
