@@ -234,6 +234,6 @@ class Parameter:
 
 def _flat(array: Array) -> MutableSequence[float]:
     """Return the elements as Python floats: a memoryview, several times faster than indexing."""
-    elements = array.reshape(-1)
+    elements: Any = array.reshape(-1)
     view: Any = memoryview(elements) if array.dtype.kind == "f" else elements
     return cast(MutableSequence[float], view)

@@ -285,7 +285,7 @@ def _activated(reading: Reading, node: Any, view: View, activation: str) -> View
     plain = layer.kind in ("dense", "conv1d", "conv2d") and layer.activation_name == "identity"
     alone = reading.only_consumer(node.input[0]) is node
     if plain and alone and view.is_whole() and not layer.sequence:
-        layer.activation = activation  # type: ignore[assignment]
+        layer.activation = activation
         layer.config["activation"] = activation
         return view
     return view.above(Activation(activation)(layer))

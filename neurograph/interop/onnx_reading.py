@@ -73,7 +73,7 @@ class Reading:
             change = np.squeeze if node.op_type == "Squeeze" else np.expand_dims
             return np.asarray(change(given[0], tuple(axes)))
         feeds = {name: each for name, each in zip(node.input, given, strict=True) if name}
-        run = ReferenceEvaluator(node, opsets=self.opsets)
+        run: Any = ReferenceEvaluator(node, opsets=self.opsets)
         return np.asarray(run.run(None, feeds)[0])
 
     def only_consumer(self, name: str) -> Any:

@@ -133,6 +133,10 @@ def padding(reading: Reading, node: Any, given: list[Any]) -> View:
     layer = view.in_order()
     sizes = zip(layer.shape, before, after, strict=True)
     made = Layer([size + low + high for size, low, high in sizes], kind="pad")
-    whole = {"source_shape": layer.shape, "target_shape": made.shape, "block": layer.shape}
+    whole: dict[str, Any] = {
+        "source_shape": layer.shape,
+        "target_shape": made.shape,
+        "block": layer.shape,
+    }
     OneToOneConnections(layer, made, **whole, target_start=before)
     return View.of(made)

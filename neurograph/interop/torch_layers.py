@@ -120,7 +120,7 @@ _POOLS: dict[tuple[str, int], Callable[..., Recipe]] = {
 def _pool(kind: str, rank: int, view: View, window: Any, strides: Any, padding: Any) -> View:
     sizes = [_tuple(each, rank) for each in (window, strides, padding)]
     pairs = tuple((each, each) for each in sizes[2])
-    make = _POOLS[kind, rank]
+    make: Any = _POOLS[kind, rank]
     if rank == 1:
         recipe = make(sizes[0][0], sizes[1][0], pairs[0])
     else:

@@ -44,8 +44,8 @@ class Terms:
             inside = len(rest) == 1 and len(biases) == 1 and layer.aggregation == "sum"
             bias = biases.pop() if inside and not isinstance(each, OneToOneConnections) else None
             found.append(self._term(layer, each, first, bias))
-        for each in biases:
-            values = self._bias(layer, each, first)
+        for bias in biases:
+            values = self._bias(layer, bias, first)
             found.append(self.graph.weight(values, f"{layer.name}/bias"))
         if not found:
             raise GraphError(f"layer {layer.name!r}: nothing feeds it, which ONNX cannot say")
@@ -54,8 +54,8 @@ class Terms:
         if layer.aggregation in _COMBINE:
             return self.graph.add(_COMBINE[layer.aggregation], found, layer.name)
         product = found[0]
-        for each in found[1:]:
-            product = self.graph.add("Mul", [product, each], layer.name)
+        for factor in found[1:]:
+            product = self.graph.add("Mul", [product, factor], layer.name)
         return product
 
     def _term(self, layer: Layer, bundle: Bundle, first: bool, bias: BiasConnections | None) -> str:
