@@ -377,6 +377,7 @@ def test_trees_are_read_from_brackets():
     assert coded.given.tolist() == [True, True, False, True, False]
     assert ng.Tree.from_brackets("(S (NP cats) (VP sleep))").labels.tolist() == ["NP", "VP", "S"]
     assert ng.Tree.from_brackets("((a) (b))").labels is None
+    assert ng.Tree.from_brackets("(2 8\xa01\\/2)").words == ("8\xa01\\/2",)
     assert repr(tree) == "<Tree of 5 nodes, 3 leaves>"
 
 

@@ -12,7 +12,7 @@ from neurograph.graph.tree import Labelled
 if TYPE_CHECKING:
     import networkx as nx
 
-_TOKEN = re.compile(r"\(|\)|[^\s()]+")
+_TOKEN = re.compile(r"\(|\)|[^ \t\r\n()]+")  # the treebank has no-break spaces inside of words
 
 
 def read_brackets(text: str) -> Labelled:
