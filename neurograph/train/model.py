@@ -348,9 +348,19 @@ class Model(ModelVerbs):
 
     @property
     def source(self) -> str:
-        """The NumPy text of a training step: what runs, for the batch size used last."""
+        """The NumPy text of a training step: what runs, for the batch size used last.
+
+        Executed with the names ``given`` (``model.given``) and ``team`` (None will do) it makes
+        arrays of its own and the functions ``forward``, ``backward`` and ``update``.
+        """
         self.refresh()
         return self.plan.source + "\n\n" + self.update.source
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the source text takes from outside: large tables, and objects that have no text."""
+        self.refresh()
+        return self.plan.given | self.update.given
 
     def explain(self) -> Explanation:
         """Return the table of blocks: kernel, reason, connections, parameters, FLOPs, bytes."""
