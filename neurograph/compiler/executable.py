@@ -100,7 +100,7 @@ class Executable:
         network.stages()
         self.arena = settle_in(network, self.dtype)
         self._version = network.version.number
-        self._clocks = clocks(network)
+        self.clocks = clocks(network)
         self._built.clear()
         self._plans.clear()
         return True
@@ -159,7 +159,7 @@ class Executable:
     def _steps(self, given: dict[int, int]) -> tuple[int, ...]:
         """Return the number of steps of every clock, from the inputs or from its layers."""
         found = []
-        for layers in self._clocks:
+        for layers in self.clocks:
             said = [given[id(layer)] for layer in layers if id(layer) in given]
             said += [layer.steps for layer in layers if layer.steps]
             if given and len(set(said)) > 1:

@@ -114,19 +114,23 @@ class ModelVerbs:
 
         save_model(cast("Model", self), path)
 
-    def export(self, path: StrPath) -> None:
+    def export(self, path: StrPath, steps: int | None = None) -> None:
         """Write the network for other programs to run, there whole or not at all.
 
         Parameters
         ----------
         path : path
-            Ends in .onnx: float32, with inputs and outputs of the network's shapes, channels last;
-            for feed-forward networks of library layers. It needs the extra ``onnx``.
+            Ends in .py: a script with a function ``predict(x)`` that needs NumPy alone; small
+            weights are in it, larger ones in a ``.npz`` beside it. Ends in .onnx: float32, with
+            inputs and outputs of the network's shapes, channels last; for feed-forward networks of
+            library layers. It needs the extra ``onnx``.
+        steps : int, optional
+            For scripts of networks that take sequences of any length: the one they are for.
 
         Raises
         ------
-        UnknownNameError
-            No format has that ending.
+        UnknownNameError, OptionError
+            No format has that ending; ``steps`` is missing.
         GraphError
             Something has no counterpart in the format; it is named, and nothing is written.
         MissingDependencyError, StorageError
@@ -141,4 +145,4 @@ class ModelVerbs:
         """
         from neurograph.train.exports import export
 
-        export(cast("Model", self), path)
+        export(cast("Model", self), path, steps)
