@@ -12,6 +12,11 @@ from neurograph.graph.network import Network
 from neurograph.interop.tables import to_edges, to_graphml
 from neurograph.storage.onnx_export import export_onnx
 
+
+def _script(network: Network, path: str) -> None:
+    network.compile().export(path)
+
+
 FORMATS: dict[str, tuple[str, Callable[[Network, str], object]]] = {
     ".safetensors": ("structure and weights, for ng.load", Network.save),
     ".json": ("structure and weights as text, for ng.from_json", Network.to_json),
@@ -20,6 +25,7 @@ FORMATS: dict[str, tuple[str, Callable[[Network, str], object]]] = {
     ".graphml": ("every node and connection, for graph programs", to_graphml),
     ".csv": ("every connection, a row each", to_edges),
     ".onnx": ("a feed-forward network for onnxruntime and others", export_onnx),
+    ".py": ("prediction as a script that needs NumPy alone", _script),
 }
 
 
