@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,16 +51,18 @@ def combine(
     irregular.builder.emit(operation, net, *operands, accumulate=False)
 
 
+def check_fed(aggregation: str, counts: Indices, label: Callable[[int], str]) -> None:
+    """Refuse nodes without connections where the aggregation of nothing is not defined."""
+    if not counts.all():
+        name = label(int(np.flatnonzero(counts == 0)[0]))
+        raise GraphError(f"{name}: a node that takes the {aggregation} needs incoming connections")
+
+
 def aggregate_layer(irregular: Irregular, layer: Layer, net: Ref) -> None:
     """Lower a library layer that takes the product, maximum or mean of explicit edges."""
     incoming = irregular.incoming(layer)
     counts = np.bincount(incoming.edges.downs, minlength=layer.size)
-    if not counts.all():
-        index = int(np.flatnonzero(counts == 0)[0])
-        raise GraphError(
-            f"{layer[index].label}: a node that takes the {layer.aggregation} needs incoming "
-            f"connections"
-        )
+    check_fed(layer.aggregation, counts, layer.node_label)
     rows = irregular.rows_like(f"{layer.name}_rows_net", layer)
     if layer.aggregation == "mean":
         total = irregular.rows_like(f"{layer.name}_sum", layer)

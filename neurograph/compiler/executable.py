@@ -214,7 +214,14 @@ class Executable:
         """Copy the targets of a batch (then the sample weights) into the arrays of a plan."""
         for name, array in zip(self.built(mode).targets, targets, strict=True):
             place = plan.arrays[name]
-            place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+            values = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+            if place.shape != values.shape:
+                lead = slice(0, plan.lead[name])
+                raise ShapeError(
+                    f"targets (or sample weights) of {values.shape[lead][0]:,} steps do not fit "
+                    f"outputs of {place.shape[lead][0]:,}"
+                )
+            place[...] = values
 
     def outputs(self, plan: Plan) -> list[Array]:
         """Return the outputs of the last run of a plan: views, (batch, [time,] nodes)."""

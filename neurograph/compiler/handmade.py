@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.compiler.aggregate import Incoming, aggregate_layer, combine
+from neurograph.compiler.aggregate import Incoming, aggregate_layer, check_fed, combine
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.blocks import Arrangement, Block
 from neurograph.compiler.edge_kernels import EdgeKernels, Into
@@ -20,6 +20,7 @@ from neurograph.compiler.names import joint_name
 from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
 from neurograph.compiler.windows import Grid, convolution_of, grid_of
+from neurograph.errors import GraphError
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Port
@@ -90,9 +91,11 @@ class Irregular:
         self.builder.emit("copy", place, name)
 
     def _declare_inputs(self) -> None:
+        fed = {index for port in self.network.inputs for index in port.indices or ()}
         lead = self.lowering.lead(self.group)
         for block in self.arrangement.blocks[0][0]:
             if block.kind == "input":
+                self._check_fed(block, fed)
                 place = f"in:{block.start}:{block.stop}"
                 part = self._part(block.start, block.stop)
                 self.lowering.values[self.group.name, place] = part
@@ -111,6 +114,16 @@ class Irregular:
                 self.builder.emit("transpose", turned, name)
                 index = self.builder.constant("input_rows", rows)
                 self.builder.emit("scatter", self.rows, turned, rows=index)
+
+    def _check_fed(self, block: Block, fed: set[int]) -> None:
+        """Refuse an input node that is not among the inputs of the network."""
+        for index in block.nodes:
+            if index not in fed:
+                raise GraphError(
+                    f"network {self.network.name!r}: "
+                    f"{self.network.handmade.nodes[index].label!r} is an input that is not among "
+                    f"the inputs of the network, so nothing feeds it"
+                )
 
     def _part(self, start: int, stop: int) -> str:
         lead: list[tuple[int, int | None]] = [(0, None)] if self.group.sequence else []
@@ -266,7 +279,7 @@ class Irregular:
         )
 
     def _lower_block(self, block: Block) -> None:
-        chosen = self.arrangement.edges_into(block)
+        chosen, label_of = self.arrangement.edges_into(block), self.arrangement.label_of
         name = self.arrangement.name(block)
         sequence = self.group.sequence
         out = self._ref(self._part(block.start, block.stop), sequence)
@@ -275,20 +288,22 @@ class Irregular:
         if not plain:
             net = self._ref(self._rows_array(f"{name}_net", len(block.nodes)), sequence)
         self.lowering.values[self.group.name, f"net:{block.start}:{block.stop}"] = net.name
+        downs = self.arrangement.downs_in(block, chosen)
+        if block.aggregation != "sum":
+            counts = np.bincount(downs, minlength=len(block.nodes))
+            check_fed(block.aggregation, counts, lambda k: label_of(block.start + k))
         if not len(chosen):
             self.builder.emit("fill", net, accumulate=False, value=0)
         elif block.aggregation in ("sum", "mean"):
             target = net
             if block.aggregation == "mean":
                 target = self._ref(self._rows_array(f"{name}_sum", len(block.nodes)), sequence)
-            downs = self.arrangement.downs_in(block, chosen)
             for (source, delay), edges in self.arrangement.edges(chosen, downs).items():
                 if source < 0 and not sequence:
                     edges = self._convolve(block, target, edges, name)
                 into = name, self.arrangement.label(block)
                 self.add_edges(target, source, delay, edges, len(block.nodes), into)
             if block.aggregation == "mean":
-                counts = np.bincount(downs, minlength=len(block.nodes))
                 shares = self.lowering.table(f"{name}_shares", 1.0 / counts, (len(counts),))
                 self.builder.emit("scale", net, target, shares)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neurograph.errors import DataError, ShapeError, unknown
 from neurograph.graph.network import Network, Port
@@ -15,13 +16,17 @@ from neurograph.train.forest import NodeRows, Trees, as_node_rows, as_trees, che
 from neurograph.train.loss import Loss, as_weights
 
 
-def as_inputs(network: Network, x: Any, what: str = "x") -> list[Array]:
+def as_inputs(
+    network: Network, x: Any, what: str = "x", dtype: npt.DTypeLike = "float64"
+) -> list[Array]:
     r"""Return one array for each input of a network, (samples, [time,] \\*shape).
 
     Parameters
     ----------
     x : array-like, sequence of them, or mapping by name
         Several inputs are given as a list or tuple of arrays, or by the names of their layers.
+    dtype : dtype
+        What the values must fit into.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def as_inputs(network: Network, x: Any, what: str = "x") -> list[Array]:
         trees: Any = as_trees(network, x, what)
         return [trees]
     given = _several(x, ports, f"input of network {network.name!r}", what)
-    arrays = [_input(port, each, what) for port, each in zip(ports, given, strict=True)]
+    arrays = [_input(port, each, what, dtype) for port, each in zip(ports, given, strict=True)]
     counts = {len(each) for each in arrays}
     if len(counts) > 1:
         raise ShapeError(f"{what}: the inputs have different numbers of samples: {sorted(counts)}")
@@ -59,8 +64,8 @@ def _several(x: Any, ports: Sequence[Port], kind: str, what: str) -> list[Any]:
     return list(x)
 
 
-def as_numbers(values: Any, what: str) -> Array:
-    """Return values as an array of numbers, not empty and all finite."""
+def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Array:
+    """Return values as an array of numbers, not empty, all finite and within a dtype's range."""
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -71,14 +76,18 @@ def as_numbers(values: Any, what: str) -> Array:
         raise DataError(f"{what}: expected numbers, got an array of {array.dtype.name}")
     if array.size == 0:
         raise DataError(f"{what}: there are no samples, the array has shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        place = tuple(int(each) for each in np.argwhere(~np.isfinite(array))[0])
-        raise DataError(f"{what}: sample {place[0]} holds {array[place]} at {place}")
+    limit = np.finfo(dtype).max
+    if array.dtype.kind == "f" and not (array.max() <= limit and array.min() >= -limit):
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(array) <= limit)
+        place = tuple(int(each) for each in np.argwhere(wrong)[0])
+        many = f", too large for {np.dtype(dtype)}" if np.isfinite(array[place]) else ""
+        raise DataError(f"{what}: sample {place[0]} holds {array[place]:g} at {place}{many}")
     return array
 
 
-def _input(port: Port, values: Any, what: str) -> Array:
-    array = as_numbers(values, what)
+def _input(port: Port, values: Any, what: str, dtype: npt.DTypeLike) -> Array:
+    array = as_numbers(values, what, dtype)
     shape = port.shape
     lead = 2 if port.layer.sequence else 1
     if not lead - 1 and shape == (1,) and array.ndim == 1:
@@ -123,7 +132,13 @@ def output_shape(port: Port) -> tuple[int | None, ...]:
     return (port.layer.steps, *port.shape) if port.layer.sequence else port.shape
 
 
-def as_targets(network: Network, losses: Sequence[Loss], y: Any, what: str = "y") -> list[Array]:
+def as_targets(
+    network: Network,
+    losses: Sequence[Loss],
+    y: Any,
+    what: str = "y",
+    dtype: npt.DTypeLike = "float64",
+) -> list[Array]:
     """Return one array of targets for each output, in the form its loss works on.
 
     Raises
@@ -139,7 +154,7 @@ def as_targets(network: Network, losses: Sequence[Loss], y: Any, what: str = "y"
             for port, loss, each in zip(ports, losses, given, strict=True)
         ]
     return [
-        loss.check(as_numbers(each, what), output_shape(port))
+        loss.check(as_numbers(each, what, dtype), output_shape(port))
         for port, loss, each in zip(ports, losses, given, strict=True)
     ]
 
@@ -153,15 +168,19 @@ def _at_nodes_or_roots(port: Port, loss: Loss, y: Any, what: str) -> Any:
     return NodeRows.cut(joined, [len(row) for row in rows])
 
 
-def as_sample_weights(network: Network, weight: Any, samples: int) -> list[Array]:
+def as_sample_weights(
+    network: Network, weight: Any, samples: int, targets: Sequence[Any] | None = None
+) -> list[Array]:
     """Return sample weights for each output, ready for its losses: (samples, [steps,] 1)."""
     found: list[Any] = []
-    for port in network.outputs:
+    for number, port in enumerate(network.outputs):
         if port.layer.sequence and takes_trees(network):
             found.append(_weights_at_nodes(port, weight))
             continue
-        array = np.asarray(weight)
-        rows = (samples,) if array.ndim < 2 else array.shape
+        array = as_numbers(weight, "sample_weight")
+        rows = (samples,) if array.ndim < 2 else (samples, *array.shape[1:])
+        if array.ndim == 2 and targets is not None and port.layer.sequence:
+            rows = (samples, targets[number].shape[1])
         checked = as_weights(array, rows)
         ones = len(port.shape) + (port.layer.sequence and checked.ndim == 1)
         found.append(checked.reshape(checked.shape + (1,) * ones))
@@ -174,10 +193,11 @@ def _weights_at_nodes(port: Port, weight: Any) -> NodeRows:
     return NodeRows([as_weights(row, (len(row),)).reshape(-1, *ones) for row in rows])
 
 
-def same_length(x: Sequence[Array], y: Sequence[Array], what: str = "fit") -> int:
+def same_length(x: Sequence[Array], y: Sequence[Array], what: str = "") -> int:
     """Return the number of samples of inputs and targets, or refuse them if they differ."""
     if len(x[0]) != len(y[0]):
-        raise ShapeError(f"{what}: {len(x[0])} samples of x, but {len(y[0])} of y")
+        where = f"{what}: " if what else ""
+        raise ShapeError(f"{where}{len(x[0])} samples of x, but {len(y[0])} of y")
     for each in y:
         if isinstance(each, NodeRows) and isinstance(x[0], Trees):
             check_sizes(x[0], each, what)

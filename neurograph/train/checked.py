@@ -98,10 +98,11 @@ def check_data(
     network = model.network
     if augmented:
         several = list(x) if len(network.inputs) > 1 else [x]
-        inputs = [as_numbers(each, what) for each in several]
+        inputs = [as_numbers(each, what, model.dtype) for each in several]
     else:
-        inputs = as_inputs(network, x, what)
-    targets = as_targets(network, model.losses, y, "y" if what == "x" else f"{what}: y")
+        inputs = as_inputs(network, x, what, model.dtype)
+    target = "y" if what == "x" else f"{what}: y"
+    targets = as_targets(network, model.losses, y, target, model.dtype)
     for each in (*inputs, *targets):
         same_length([each], targets, "fit" if what == "x" else what)
     weights: list[Array] = []

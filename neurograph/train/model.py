@@ -15,6 +15,7 @@ from neurograph.compiler.storage import Sizes
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
+from neurograph.options import number, whole
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs, as_sample_weights, as_targets, same_length
 from neurograph.train.loss import Loss
@@ -67,23 +68,30 @@ class Model(ModelVerbs):
         threads: int | None = None,
         loss_weights: Sequence[float] = (),
     ) -> None:
-        if str(dtype) not in DTYPES:
-            raise OptionError(f"compile: dtype is {dtype!r}; choose float32 or float64")
-        if threads is not None and (int(threads) != threads or threads < 1):
-            raise OptionError(f"compile: threads is {threads!r}; give a whole number from 1")
+        if threads is not None:
+            threads = whole("compile: threads", threads, least=1)
         self.network = network
         self.optimizer = get_optimizer(optimizer)
         self.losses = self._get_losses(loss)
-        self.metrics: list[Metric] = [get_metric(each) for each in metrics]
-        self.generator = np.random.default_rng(seed)
+        several = [metrics] if isinstance(metrics, (str, Metric)) else metrics
+        self.metrics: list[Metric] = [get_metric(each) for each in several]
+        self.generator = _generator(seed)
         self.history: History | None = None
         self.session: Session | Paused | None = None
         self.stop_training = False
+        passes = (passes,) if isinstance(passes, str) else passes
         self.passes = None if passes is None else tuple(passes)
         self.threads = threads
-        self.loss_weights = tuple(float(each) for each in loss_weights)
+        self.loss_weights = tuple(
+            number("compile: loss_weights", each, least=0) for each in loss_weights
+        )
+        if self.loss_weights and len(self.loss_weights) != len(self.losses):
+            raise OptionError(
+                f"compile: {len(self.loss_weights)} loss_weights for {len(self.losses)} outputs; "
+                f"give one for each"
+            )
         self.executable = self._executable(
-            dtype=str(dtype),
+            dtype=_checked_dtype(dtype),
             losses=self.losses,
             loss_weights=self.loss_weights,
             passes=passes,
@@ -106,6 +114,10 @@ class Model(ModelVerbs):
         for port, each in zip(outputs, losses, strict=True):
             if port.indices is None:
                 each.check_activation(port.layer.activation_name)
+            else:
+                nodes = [port.layer.own_node(index) for index in port.indices]
+                for name in dict.fromkeys(node.activation.name for node in nodes):
+                    each.check_activation(name)
         return losses
 
     # keeping in step --------------------------------------------------------------------------
@@ -196,7 +208,7 @@ class Model(ModelVerbs):
             The inputs do not fit the network.
         """
         self.refresh()
-        inputs = as_inputs(self.network, x)
+        inputs = as_inputs(self.network, x, dtype=self.dtype)
         size = checked_batch_size(batch_size, "predict")
         count = len(inputs[0])
         found: list[Array] | None = None
@@ -205,8 +217,8 @@ class Model(ModelVerbs):
             outputs = self.executable.outputs(self.run_forward(PREDICT, part))
             if found is None:
                 found = [np.empty((count, *each.shape[1:]), each.dtype) for each in outputs]
-            for whole, each in zip(found, outputs, strict=True):
-                whole[start : start + size] = each
+            for rows, each in zip(found, outputs, strict=True):
+                rows[start : start + size] = each
         assert found is not None
         return found[0] if len(found) == 1 else found
 
@@ -221,12 +233,12 @@ class Model(ModelVerbs):
             Inputs or targets do not fit the network or the loss.
         """
         self.refresh()
-        inputs = as_inputs(self.network, x)
-        targets = as_targets(self.network, self.losses, y)
+        inputs = as_inputs(self.network, x, dtype=self.dtype)
+        targets = as_targets(self.network, self.losses, y, dtype=self.dtype)
         count = same_length(inputs, targets, "evaluate")
         weights = None
         if sample_weight is not None:
-            weights = as_sample_weights(self.network, sample_weight, count)
+            weights = as_sample_weights(self.network, sample_weight, count, targets)
         return self.score(inputs, targets, batch_size, weights)
 
     def score(
@@ -247,10 +259,10 @@ class Model(ModelVerbs):
             outputs = self.executable.outputs(self.run_forward(PREDICT, part))
             batch = len(outputs[0])
             count += batch
-            for number, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
-                weight = None if weights is None else _rows_of(weights[number][rows])
-                factor = self.loss_weights[number] if self.loss_weights else 1.0
-                value, _ = loss.value_and_gradient(targets[number][rows], output, weight)
+            for k, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
+                weight = None if weights is None else _rows_of(weights[k][rows])
+                factor = self.loss_weights[k] if self.loss_weights else 1.0
+                value, _ = loss.value_and_gradient(targets[k][rows], output, weight)
                 total += factor * value * batch
             self.update_metrics([each[rows] for each in targets], outputs)
         loss_value = total / count + self.penalty()
@@ -292,11 +304,11 @@ class Model(ModelVerbs):
     def _checked(
         self, x: Any, y: Any, sample_weight: Any = None
     ) -> tuple[list[Array], list[Array]]:
-        inputs = as_inputs(self.network, x)
-        targets = as_targets(self.network, self.losses, y)
+        inputs = as_inputs(self.network, x, dtype=self.dtype)
+        targets = as_targets(self.network, self.losses, y, dtype=self.dtype)
         count = same_length(inputs, targets)
         if sample_weight is not None:
-            targets = targets + as_sample_weights(self.network, sample_weight, count)
+            targets = targets + as_sample_weights(self.network, sample_weight, count, targets)
         return inputs, targets
 
     def gradients(
@@ -331,7 +343,7 @@ class Model(ModelVerbs):
         self.refresh()
         mode = Mode(training, y is not None, keep=True)
         if y is None:
-            plan = self.run_forward(mode, as_inputs(self.network, x))
+            plan = self.run_forward(mode, as_inputs(self.network, x, dtype=self.dtype))
             self.executable.keep_values(mode, plan)
             return None
         plan, loss = self.run_backward(mode, *self._checked(x, y))
@@ -384,11 +396,28 @@ class Model(ModelVerbs):
         return f"<Model of {self.network.name!r}: {names}, {self.optimizer.name}, {self.dtype}>"
 
 
+def _checked_dtype(dtype: Any) -> str:
+    try:
+        name = str(np.dtype(dtype))
+    except TypeError:
+        name = ""
+    if dtype is None or name not in DTYPES:
+        raise OptionError(f"compile: dtype is {dtype!r}; choose float32 or float64")
+    return name
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"compile: seed is {seed!r}; give a whole number from 0, or None"
+        ) from error
+
+
 def checked_batch_size(size: Any, what: str) -> int:
     """Return a batch size, or refuse it."""
-    if isinstance(size, bool) or int(size) != size or size < 1:
-        raise OptionError(f"{what}: batch_size is {size!r}; give a whole number from 1")
-    return int(size)
+    return whole(f"{what}: batch_size", size, least=1)
 
 
 def _rows_of(weight: Array) -> Array:
