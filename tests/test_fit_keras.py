@@ -1,26 +1,9 @@
 """Trainings against Keras itself: equal weights and data give equal losses, epoch for epoch."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 import neurograph as ng
-
-
-@pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    """Return Keras on PyTorch, loaded only when a test of this file runs."""
-    pytest.importorskip("torch")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("KERAS_BACKEND", "torch")
-        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-        found = pytest.importorskip("keras")
-    if found.backend.backend() != "torch":
-        pytest.skip("Keras was loaded with another backend")
-    found.config.disable_traceback_filtering()
-    return found
 
 
 RNG = np.random.default_rng(3)

@@ -1,7 +1,5 @@
 """Keras models as networks: the same numbers, shared layers, and errors that name a layer."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -9,20 +7,6 @@ import neurograph as ng
 
 # Keras's own way from PyTorch to NumPy
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    """Return Keras on PyTorch, loaded only when a test of this file runs."""
-    pytest.importorskip("torch")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("KERAS_BACKEND", "torch")
-        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-        found = pytest.importorskip("keras")
-    if found.backend.backend() != "torch":
-        pytest.skip("Keras was loaded with another backend")
-    return found
 
 
 def mixed(keras):

@@ -1,7 +1,5 @@
 """Losses, optimizers, initializers and metrics against Keras itself, where it is installed."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -9,20 +7,6 @@ from neurograph.initializers import fans
 from neurograph.train.losses import get_loss
 from neurograph.train.metrics import get_metric
 from neurograph.train.optimizers import get_optimizer
-
-
-@pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    """Return Keras on PyTorch, loaded only when a test of this file runs."""
-    pytest.importorskip("torch")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("KERAS_BACKEND", "torch")
-        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-        found = pytest.importorskip("keras")
-    if found.backend.backend() != "torch":
-        pytest.skip("Keras was loaded with another backend")
-    return found
 
 
 RNG = np.random.default_rng(11)

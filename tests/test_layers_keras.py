@@ -3,8 +3,6 @@
 Keras calculates products in float32 even when told otherwise, hence the tolerance.
 """
 
-import warnings
-
 import numpy as np
 import pytest
 from by_edges import outputs_of
@@ -27,25 +25,6 @@ NOT_KERAS = {
 # cycles whose layers Keras has; those with initial states are in test_layers_recurrent
 RECURRENT = ("simple_rnn", "lstm", "gru", "bidirectional", "masking", "embedding", "repeat_vector")
 NOT_KERAS_RECURRENT = ("states", "states_backwards", "state", "apart")
-
-
-@pytest.fixture(scope="module")
-def keras(tmp_path_factory):
-    """Yield Keras on PyTorch in float64, loaded only when a test of this file runs."""
-    pytest.importorskip("torch")
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        patch.setenv("KERAS_BACKEND", "torch")
-        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
-        found = pytest.importorskip("keras")
-    if found.backend.backend() != "torch":
-        pytest.skip("Keras was loaded with another backend")
-    before = found.config.floatx()
-    found.config.set_floatx("float64")
-    found.config.set_dtype_policy("float64")
-    yield found
-    found.config.set_floatx(before)
-    found.config.set_dtype_policy(before)
 
 
 def twin(keras, net):
@@ -111,11 +90,11 @@ def has_keras_twin(case):
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if has_keras_twin(case)])
-def test_outputs_gradients_and_moving_statistics_are_those_of_keras(keras, name):
+def test_outputs_gradients_and_moving_statistics_are_those_of_keras(keras_float64, name):
     case, net = CASES[name], CASES[name].network()
     x, weights = case.data(net)
     xs, weights = as_list(x), as_list(weights)
-    model = twin(keras, net)
+    model = twin(keras_float64, net)
     model.set_weights(net.get_weights())
     found = forward(net, x) if "cycle" in case.tags else outputs_of(net, x)
     for ours, theirs in zip(found, as_list(model(xs)), strict=True):
@@ -156,7 +135,7 @@ def as_list(values):
 
 
 @pytest.mark.parametrize("name", ["googlenet_cifar", "resnet18_cifar", "residual"])
-def test_weights_come_in_the_order_of_keras(keras, name):
+def test_weights_come_in_the_order_of_keras(keras_float64, name):
     if name == "residual":
         net = CASES[name].build()
         for layer in net.layers:
@@ -167,5 +146,5 @@ def test_weights_come_in_the_order_of_keras(keras, name):
         for layer in net.layers:
             if layer.kind == "conv2d":
                 layer.config["padding"] = "same"
-    names = [weight.path for weight in twin(keras, net).weights]
+    names = [weight.path for weight in twin(keras_float64, net).weights]
     assert list(ordered_parameters(net)) == names
