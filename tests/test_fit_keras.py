@@ -5,7 +5,6 @@ import pytest
 
 import neurograph as ng
 
-
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(22, 4))
 CLASSES = RNG.integers(0, 3, 22)

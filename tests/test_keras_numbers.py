@@ -8,7 +8,6 @@ from neurograph.train.losses import get_loss
 from neurograph.train.metrics import get_metric
 from neurograph.train.optimizers import get_optimizer
 
-
 RNG = np.random.default_rng(11)
 NET = RNG.normal(size=(6, 4))
 CHANCE = 1 / (1 + np.exp(-NET))
