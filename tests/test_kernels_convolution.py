@@ -9,11 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
+from memory import taken
 
 from neurograph.errors import OptionError, ShapeError
 from neurograph.kernels.choice import forward_costs, input_costs, weight_costs
@@ -295,17 +295,7 @@ def test_nothing_is_allocated_in_steady_state(geometry, threads):
 
     step()
     step()
-    gc.collect()
-    tracemalloc.start()
-    try:
-        step()
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        step()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before < 20_000  # views and tuples; the smallest array here has 16,384 numbers
+    assert taken(step) < 20_000  # views and tuples; the smallest array here has 16,384 numbers
 
 
 def test_scratch_memory_is_bounded_for_large_images():

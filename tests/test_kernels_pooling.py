@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
+from memory import taken
 
 from neurograph.errors import ShapeError
 from neurograph.kernels.geometry import Geometry2D
@@ -183,17 +182,8 @@ def test_nothing_is_allocated_in_steady_state(geometry):
         average_pool_gradient(d_out, d_x, workspace, accumulate=True)
 
     step()
-    gc.collect()
-    tracemalloc.start()
-    try:
-        step()
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        step()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before < 20_000
+    step()
+    assert taken(step) < 20_000
 
 
 def test_wrong_arrays_are_refused_in_a_sentence():

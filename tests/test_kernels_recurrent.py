@@ -1,10 +1,10 @@
 """The recurrent kernels against plain loops, complex steps, finite differences and PyTorch."""
 
-import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
+from memory import taken
 
 from neurograph.kernels import recurrent as rnn
 from neurograph.kernels import recurrent_gru as gru
@@ -404,12 +404,7 @@ def test_a_second_run_gives_the_same_bits_and_allocates_no_array(kind):
     layer = run(kind, given, seeds, skip=skip)
     kept = {k: v.copy() for k, v in layer.gradients().items()}
     layer.load(given, seeds)
-    tracemalloc.start()
-    try:
-        layer.run()
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    peak = taken(layer.run)
     iterator = 3 * np.getbufsize() * 4  # what NumPy takes and gives back within one call
     assert peak < iterator + 16384, f"{peak} bytes, where d_net has {layer.a['d_net'].nbytes}"
     for name, gradient in layer.gradients().items():

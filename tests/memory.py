@@ -1,0 +1,18 @@
+"""How much memory a call takes beside what is there already."""
+
+import gc
+import tracemalloc
+from collections.abc import Callable
+
+
+def taken(call: Callable[[], object]) -> int:
+    """Return how many bytes more than before a call held at most."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        call()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return peak - before
