@@ -16,6 +16,7 @@ from neurograph.datasets import (
     MinMaxScaler,
     Scaler,
     Standardizer,
+    pad_sequences,
     split,
     to_categorical,
     windows,
@@ -321,3 +322,41 @@ def test_splits_that_cannot_be() -> None:
     ):
         with pytest.raises(kind, match=says):
             call()  # type: ignore[no-untyped-call]
+
+
+# sequences
+
+
+@pytest.mark.parametrize("truncating", ["pre", "post"])
+@pytest.mark.parametrize("padding", ["pre", "post"])
+@pytest.mark.parametrize("maxlen", [None, 1, 3, 9])
+def test_sequences_are_filled_and_cut_as_keras_does(keras, maxlen, padding, truncating) -> None:
+    rng = default_rng(4)
+    for shape in ((), (2,)):
+        sequences = [rng.normal(size=(steps, *shape)) for steps in (3, 1, 7, 4)]
+        options = {"maxlen": maxlen, "padding": padding, "truncating": truncating, "value": -2}
+        expected = keras.utils.pad_sequences(sequences, dtype="float64", **options)
+        assert np.array_equal(pad_sequences(sequences, **options), expected)
+
+
+def test_sequences_keep_their_kind_of_number() -> None:
+    assert pad_sequences([[1], [2, 3]]).dtype.kind == "i"
+    assert pad_sequences([[1], [2.5, 3]]).tolist() == [[0, 1], [2.5, 3]]
+    assert pad_sequences([[], [2, 3]], value=9).tolist() == [[9, 9], [2, 3]]
+    assert pad_sequences([[1], [2, 3]], dtype="float32").dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("sequences", "options", "message"),
+    [
+        ([[[1, 2]], [[1, 2, 3]]], {}, r"sequence 1 has shape \(1, 3\), expected \(steps, 2\)"),
+        ([[1], 3], {}, r"sequence 1 has shape \(\), expected \(steps,\)"),
+        ([[1], ["a"]], {}, "sequence 1 holds <U1 values"),
+        ([[], []], {}, "no sequence with a step in it"),
+        ([[1]], {"maxlen": 0}, "maxlen must be"),
+        ([[1]], {"padding": "pst"}, "did you mean 'post'"),
+    ],
+)
+def test_what_cannot_be_one_array_is_refused(sequences, options, message) -> None:
+    with pytest.raises(NeurographError, match=message):
+        pad_sequences(sequences, **options)

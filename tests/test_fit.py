@@ -419,7 +419,7 @@ REFUSED = {
     "words": ({"x": [["a"] * 3] * 50}, "expected numbers"),
     "no y": ({"y": None}, "y is missing"),
     "one sample": ({"x": X[0]}, "one sample needs a leading axis"),
-    "ragged": ({"x": [[1.0], [1.0, 2.0]]}, "differ in shape"),
+    "ragged": ({"x": [[1.0], [1.0, 2.0]]}, r"sample 1 has shape \(2,\)"),
     "batch_size": ({"batch_size": 0}, "batch_size must be a number of at least 1"),
     "half a batch": ({"batch_size": 2.5}, "must be a whole number"),
     "epochs": ({"epochs": -1}, "epochs must be a number of at least 0"),

@@ -15,6 +15,7 @@ from neurograph.datasets.moves import Rotate, Shift, Zoom
 from neurograph.datasets.picture import prepare_picture
 from neurograph.datasets.public import cifar10, fashion_mnist, mnist
 from neurograph.datasets.scaling import MinMaxScaler, Scaler, Standardizer
+from neurograph.datasets.sequences import pad_sequences
 from neurograph.datasets.series import windows
 from neurograph.datasets.split import split
 from neurograph.datasets.stock import read_stock
@@ -47,6 +48,7 @@ __all__ = [
     "load",
     "mnist",
     "names",
+    "pad_sequences",
     "people",
     "prepare_picture",
     "prices",

@@ -69,9 +69,7 @@ def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Arra
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ShapeError(
-            f"{what}: its samples differ in shape ({error}); pad them to one length"
-        ) from error
+        raise ShapeError(f"{what}: {_differing(values)}") from error
     if array.dtype.kind not in "fiub":
         raise DataError(f"{what}: expected numbers, got an array of {array.dtype.name}")
     if array.size == 0:
@@ -84,6 +82,22 @@ def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Arra
         many = f", too large for {np.dtype(dtype)}" if np.isfinite(array[place]) else ""
         raise DataError(f"{what}: sample {place[0]} holds {array[place]:g} at {place}{many}")
     return array
+
+
+def _differing(values: Any) -> str:
+    """Say which of several samples has not the shape of the first."""
+    shapes = []
+    for number, sample in enumerate(values):
+        try:
+            shapes.append(np.shape(sample))
+        except ValueError:
+            return f"sample {number} is ragged itself: its rows differ in length"
+        if shapes[number] != shapes[0]:
+            return (
+                f"sample {number} has shape {shapes[number]}, sample 0 has {shapes[0]}; bring them "
+                "to one length by ng.datasets.pad_sequences(), and mask what it fills in"
+            )
+    return "its samples cannot be one array"
 
 
 def _input(port: Port, values: Any, what: str, dtype: npt.DTypeLike) -> Array:
