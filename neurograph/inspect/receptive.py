@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class ReceptiveField:
     """
 
     label: str
-    seen: dict[str, NDArray[np.bool_]]
+    seen: dict[str, NDArray[np.bool_]] = field(repr=False)
 
     def __len__(self) -> int:
         return sum(int(each.sum()) for each in self.seen.values())
