@@ -132,6 +132,11 @@ def add_backward(
     backward.run(program.forward)
     _add_penalties(backward, lowering)
     _zero_untouched(backward)
+    kept = tuple(
+        backward.name_of(name)
+        for name in (program.inputs if options.inputs_too else ())
+        if program.base(name) in backward.names
+    )
     values = dict(program.values)
     for (layer, what), name in program.values.items():
         kind, mark, place = what.partition(":")
@@ -147,7 +152,7 @@ def add_backward(
         )
     )
     return (
-        replace(found, forward=program.forward, values=values),
+        replace(found, forward=program.forward, values=values, kept=kept),
         (*targets, *weights),
     )
 

@@ -60,7 +60,7 @@ class Declarations:
     def _find_needed(self, words: set[str]) -> dict[str, bool]:
         """Return the arrays that are needed, and whether each must have a name of its own."""
         program = self.program
-        words |= {*program.inputs, *program.outputs, *program.values.values()}
+        words |= {*program.inputs, *program.outputs, *program.kept, *program.values.values()}
         needed: dict[str, bool] = {}
         made_of: dict[str, int] = {}
         for name, array in reversed(list(self.arrays.items())):

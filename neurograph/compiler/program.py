@@ -127,6 +127,9 @@ class Program:
         What attributes refer to by name: geometries, edge tables, activations, losses.
     values : mapping
         ``(layer name, "net" | "output" | "delta")`` to the array that holds it.
+    outputs, inputs : tuple of str
+    kept : tuple of str
+        Arrays besides the outputs that are read after a run: gradients of the inputs.
     """
 
     arrays: Mapping[str, Array]
@@ -136,6 +139,7 @@ class Program:
     values: Mapping[tuple[str, str], str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = []
@@ -155,7 +159,14 @@ class Program:
             lines.append(f"inputs: {', '.join(self.inputs)}")
         if self.outputs:
             lines.append(f"outputs: {', '.join(self.outputs)}")
+        if self.kept:
+            lines.append(f"kept: {', '.join(self.kept)}")
         return "\n".join(lines)
+
+    @property
+    def results(self) -> set[str]:
+        """The arrays that own what is read after a run."""
+        return {self.base(name) for name in (*self.outputs, *self.kept)}
 
     def base(self, name: str) -> str:
         """Return the array that owns the memory of a view (or of itself)."""
@@ -254,7 +265,7 @@ def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:
     """
     arrays: dict[str, Array] = {}
     parts: dict[str, list[Step]] = {"forward": [], "backward": []}
-    ends: dict[str, tuple[str, ...]] = {"inputs": (), "outputs": ()}
+    ends: dict[str, tuple[str, ...]] = {"inputs": (), "outputs": (), "kept": ()}
     part: list[Step] | None = None
     loop: tuple[int, list[Statement]] | None = None
 
@@ -269,7 +280,7 @@ def parse(text: str, constants: Mapping[str, Any] | None = None) -> Program:
         if bare in ("forward:", "backward:"):
             close()
             part = parts[bare[:-1]]
-        elif bare.startswith(("inputs:", "outputs:")):
+        elif bare.startswith(("inputs:", "outputs:", "kept:")):
             close()
             which, names = bare.split(":")
             ends[which] = tuple(each.strip() for each in names.split(","))

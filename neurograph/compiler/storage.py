@@ -102,8 +102,7 @@ def _lives(program: Program, steps: Sequence[Step]) -> dict[str, tuple[int, int]
                 first, _ = lives.get(base, (position, position))
                 lives[base] = (first, position)
     end = len(steps) + 1
-    for name in program.outputs:
-        base = program.base(name)
+    for base in program.results:
         if base in lives:
             lives[base] = (lives[base][0], end)
     return {

@@ -32,7 +32,7 @@ def verify(program: Program, after: str = "") -> None:
         else:
             _check(program, step, written, where)
             written.add(program.base(step.out.name))
-    for name in program.outputs:
+    for name in (*program.outputs, *program.kept):
         if name not in program.arrays:
             raise CompileError(f"the output {name!r} is not declared{where}")
 

@@ -28,8 +28,6 @@ from neurograph.train.loss import Loss, OwnLoss
 from neurograph.train.tree_cells import CELLS
 from neurograph.train.tree_parts import TreeParts
 
-ALWAYS_OFF = ("drop_dead", "reuse_memory", "in_place")  # they take the gradient of an input away
-
 
 @dataclass(frozen=True)
 class GivenGradient(Loss):
@@ -99,8 +97,7 @@ class TreeExecutable:
         self.below = None
         if self.parts.below is not None:
             self.below = self._compiled(self.parts.below, [GivenGradient()], (), self._passes)
-        passes = [each for each in self._passes if each not in ALWAYS_OFF]
-        self.above = self._compiled(self.parts.above, self.losses, self._loss_weights, passes)
+        self.above = self._compiled(self.parts.above, self.losses, self._loss_weights, self._passes)
         self._below_exact = _depends_on_batch(self.parts.below)
         self._above_exact = (
             not self.parts.at_nodes
@@ -288,9 +285,7 @@ class TreeRun:
         executable = self.executable
         assert self._above.backward is not None
         loss = self._above.backward()
-        start = executable.parts.above.inputs[0].layer.name
-        gradient = self._above.arrays[self._above.program.values[start, "delta"]]
-        self.d_outputs = gradient[: self.samples]
+        self.d_outputs = self._above.arrays[self._above.program.kept[0]][: self.samples]
         roots = not executable.parts.at_nodes
         executable.cell.backward(self.forest, self.d_outputs, roots)
         loss += executable.cell.penalties()

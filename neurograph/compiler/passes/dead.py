@@ -12,7 +12,7 @@ WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient", "cell_
 
 def drop_dead(program: Program) -> Program:
     """Return the program without statements whose results are never used."""
-    wanted = {program.base(name) for name in program.outputs}
+    wanted = program.results
     wanted |= {name for name, array in program.arrays.items() if array.role == "gradient"}
     steps: list[Step] = [*program.forward, *program.backward]
     grew = True
@@ -46,7 +46,7 @@ def _kept(program: Program, steps: tuple[Step, ...], wanted: set[str]) -> list[S
 
 def drop_arrays(program: Program) -> Program:
     """Return the program without the declarations that no statement needs."""
-    used = {*program.outputs, *program.inputs}
+    used = {*program.outputs, *program.kept, *program.inputs}
     for step in (*program.forward, *program.backward):
         for statement in step.body if isinstance(step, Loop) else (step,):
             used |= {statement.out.name, *(ref.name for ref in statement.inputs)}
