@@ -148,13 +148,16 @@ def test_weights_of_samples_and_classes():
     assert weights(sparse) == pytest.approx(weights(by_class), rel=1e-9)
 
 
-def two_ended():
+CROSS = "categorical_crossentropy"
+
+
+def two_ended(loss=(CROSS, "mse"), **options):
     a, b = ng.Input((3,), name="a"), ng.Input((2,), name="b")
     h = ng.Concatenate()([ng.Dense(4, activation="tanh")(a), b])
     one = ng.Dense(2, activation="softmax", name="one")(h)
     two = ng.Dense(1, name="two")(h)
     net = ng.Network(inputs=[a, b], outputs=[one, two], seed=2)
-    return net.compile(loss=["categorical_crossentropy", "mse"], dtype="float64")
+    return net.compile(loss=loss, dtype="float64", **options)
 
 
 def test_several_inputs_and_outputs():
@@ -168,6 +171,44 @@ def test_several_inputs_and_outputs():
     assert np.array_equal(weights(weighted), weights(alone))
     start = two_ended().network.parameters["two/kernel"].value
     assert np.array_equal(weighted.network.parameters["two/kernel"].value, start)
+
+
+def test_losses_and_metrics_are_of_their_own_output(tmp_path):
+    """Each output has its loss and metrics, and the whole loss is their weighted sum."""
+    b, z = RNG.normal(size=(50, 2)), RNG.normal(size=(50, 1))
+    model = two_ended(metrics={"two": ["mae"], "one": ["accuracy"]}, loss_weights={"two": 0.5})
+    ours = model.fit([X, b], [Y, z], epochs=2, verbose=0, validation_split=0.2, batch_size=7)
+    names = ["loss", "one_loss", "two_loss", "one_accuracy", "two_mae"]
+    assert model.score_names == names
+    assert list(ours.history) == names + [f"val_{each}" for each in names]
+    scores = dict(zip(names, model.evaluate([X, b], [Y, z]), strict=True))
+    one, two = model.predict([X, b])
+    assert scores["one_loss"] == pytest.approx(-np.log(one[Y == 1]).mean())
+    assert scores["two_loss"] == pytest.approx(((two - z) ** 2).mean())
+    assert scores["one_accuracy"] == (one.argmax(1) == Y.argmax(1)).mean()
+    assert scores["two_mae"] == pytest.approx(abs(two - z).mean())
+    assert scores["loss"] == pytest.approx(scores["one_loss"] + 0.5 * scores["two_loss"])
+    loss = model.gradients([X, b], [Y, z])
+    assert loss == pytest.approx(scores["loss"])
+    model.save(tmp_path / "model.safetensors")
+    again = ng.load(tmp_path / "model.safetensors")
+    assert again.score_names == names
+    assert again.evaluate([X, b], [Y, z]) == list(scores.values())
+
+
+def test_one_metric_is_for_every_output_and_lists_need_an_entry_for_each():
+    model = two_ended(metrics="mse")
+    assert model.score_names[3:] == ["one_mse", "two_mse"]
+    same = ng.RootMeanSquaredError()
+    assert len({id(each) for each in two_ended(metrics={"one": same, "two": same}).metrics}) == 2
+    for wrong, said in (
+        ({"metrics": ["mse"]}, "1 metrics for 2 outputs; give one for each, in the order one, two"),
+        ({"metrics": {"tow": "mse"}}, "did you mean 'two'"),
+        ({"loss": {"one": "mse"}}, "no loss is given for output 'two'"),
+        ({"loss_weights": [1.0]}, "1 loss_weights for 2 outputs"),
+    ):
+        with pytest.raises(ng.NeurographError, match=said):
+            two_ended(**wrong)
 
 
 def sequences(seed=0):

@@ -1,5 +1,7 @@
 """Trainings against Keras itself: equal weights and data give equal losses, epoch for epoch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -103,3 +105,54 @@ def test_accumulated_gradients(keras):
     finally:
         keras.config.set_floatx(before)
     assert history["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+
+
+def two_ends(layers, model):
+    """Return a model of two inputs and outputs, of either library."""
+    a = layers.Input((4,), name="a")
+    h = layers.Dense(5, activation="tanh")(a)
+    kind = layers.Dense(3, activation="softmax", name="kind")(h)
+    return model(inputs=a, outputs=[kind, layers.Dense(2, name="size")(h)])
+
+
+SEVERAL = {
+    "by name": {
+        "loss": {"size": "mse", "kind": "categorical_crossentropy"},
+        "metrics": {"size": ["mae", "mse"], "kind": "accuracy"},
+        "loss_weights": {"kind": 0.25, "size": 2.0},
+    },
+    "in order": {
+        "loss": ["categorical_crossentropy", "mae"],
+        "metrics": ["accuracy", ["mse"]],
+        "loss_weights": [1.0, 0.5],
+    },
+    "of one output": {"loss": "mse", "metrics": {"size": ["mae"]}},
+    "none": {"loss": "mse"},
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_losses_and_metrics_of_several_outputs(keras_float64, name):
+    keras = keras_float64
+    net = two_ends(ng, lambda **ends: ng.Network(seed=4, **ends))
+    model = net.compile("sgd(0.1)", **SEVERAL[name], dtype="float64")
+    other = two_ends(SimpleNamespace(Input=keras.Input, Dense=keras.layers.Dense), keras.Model)
+    other.set_weights(net.get_weights())
+    other.compile(keras.optimizers.SGD(0.1), **SEVERAL[name])
+    targets = [np.eye(3)[CLASSES], RNG.normal(size=(22, 2))]
+    settings = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
+    settings["validation_data"] = (X[:9], [each[:9] for each in targets])
+    history = model.fit(X, targets, **settings).history
+    expected = numbers(other.fit(X, targets, **settings))
+    assert set(history) == set(expected)
+    for key, values in expected.items():
+        assert history[key] == pytest.approx(values, rel=1e-6), key
+    scores = model.evaluate(X, targets)
+    found = [float(each) for each in other.evaluate(X, targets, verbose=0)]
+    assert len(model.score_names) == len(scores)
+    assert scores == pytest.approx(found, rel=1e-6)
+    rows = slice(3, 10)
+    batch = X[rows], [each[rows] for each in targets]
+    found = [float(each) for each in other.test_on_batch(*batch)]
+    assert model.test_on_batch(*batch) == pytest.approx(found, rel=1e-6)
+    assert model.train_on_batch(*batch)[0] == pytest.approx(float(other.train_on_batch(*batch)[0]))

@@ -38,7 +38,6 @@ def show_scores(model: Model, x: Any, y: Any, batch_size: int) -> None:
     """Print the loss and the metrics of a model, one a line."""
     scores = model.evaluate(x, y, batch_size)
     values = scores if isinstance(scores, list) else [scores]
-    names = ["loss", *(metric.name for metric in model.metrics)]
-    width = max(map(len, names))
-    for name, value in zip(names, values, strict=True):
+    width = max(map(len, model.score_names))
+    for name, value in zip(model.score_names, values, strict=True):
         print(f"  {name.ljust(width)}  {value:.4f}")

@@ -57,7 +57,8 @@ class Emitter:
         self._scratch_views: dict[str, str] = {}
         self._next_scratch = 0
         self._indent = "    "
-        self.loss_count = 0
+        self.losses: list[str] = []
+        self.loss_terms: list[str] = []
         self.row_views: dict[str, str] = {}
         self.known = self.builder.taken
         self.known |= set(program.arrays)
@@ -223,10 +224,13 @@ class Emitter:
         """Return an object that an attribute refers to."""
         return self.program.constants[name]
 
-    def loss_name(self) -> str:
-        """Return the variable that gets the value of the next loss."""
-        self.loss_count += 1
-        return f"loss_{self.loss_count}"
+    def loss_name(self, factor: float = 1.0, penalty: bool = False) -> str:
+        """Return the variable that gets the value of the next loss, a term of the whole loss."""
+        name = f"loss_{len(self.loss_terms) + 1}"
+        self.loss_terms.append(name if factor == 1 else f"{factor} * {name}")
+        if not penalty:
+            self.losses.append(name)
+        return name
 
     # what operations write --------------------------------------------------------------------
 

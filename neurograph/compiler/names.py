@@ -24,7 +24,7 @@ _KERNEL_HOMES = {
 }
 KERNELS = {name: home for home, names in _KERNEL_HOMES.items() for name in names.split()}
 
-_TEXT = "np t parameters gradients forward backward update given team batch loss Geometry2D"
+_TEXT = "np t parameters gradients forward backward update given team batch loss losses Geometry2D"
 _BUILTINS = "float globals int len max min range slice"
 _UPDATE = (
     "beta_1 beta_2 blocks change decay epsilon factor gradient_sum highest largest_square_sum "

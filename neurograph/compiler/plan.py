@@ -53,13 +53,13 @@ class Plan:
         self.bytes = storage.bytes
         emitter = Emitter(program, sizes, storage)
         forward = emitter.function("forward", program.forward)
-        losses: list[str] = []
-        tail = []
+        several = False
         if program.backward:
             backward = emitter.function("backward", program.backward)
-            losses = [f"loss_{k + 1}" for k in range(emitter.loss_count)]
-            tail = [f"    return {' + '.join(losses) or '0.0'}"]
-            backward = "\n".join([backward, *tail])
+            several = len(emitter.losses) > 1
+            kept = [f"    losses[:] = {', '.join(emitter.losses)}"] if several else []
+            tail = f"    return {' + '.join(emitter.loss_terms) or '0.0'}"
+            backward = "\n".join([backward, *kept, tail])
         parts = [f'"""{json.dumps(title)[1:-1]}"""', "import numpy as np"]
         declarations = emitter.declarations()
         text = "\n".join([*declarations, forward, backward if program.backward else ""])
@@ -77,6 +77,7 @@ class Plan:
             f"    gradients = np.zeros({total}, np.{arena.dtype})",
             "",
             *declarations,
+            *([f"losses = [0.0] * {len(emitter.losses)}  # of each output"] if several else []),
             "",
             "",
             forward,
@@ -116,6 +117,11 @@ class Plan:
             for name, array in program.arrays.items()
             if array.role == "noise"
         ]
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of each output in the last run, unweighted; empty if there is only one."""
+        return list(self.arrays.get("losses", ()))
 
     def _execute(self) -> None:
         global _count

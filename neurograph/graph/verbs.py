@@ -284,19 +284,21 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = "mse",
-        metrics: Sequence[Any] = (),
+        metrics: Any = (),
         dtype: str = "float32",
         seed: int | None = 0,
         passes: Sequence[str] | None = None,
         threads: int | None = None,
-        loss_weights: Sequence[float] = (),
+        loss_weights: Any = (),
     ) -> Model:
         """Return the compiled model of the network: it predicts, trains and can be looked into.
 
         Parameters
         ----------
         optimizer, loss, metrics
-            By name, as an object, or (loss, metrics) a function of your own.
+            By name, as an object, or (loss, metrics) a function of your own. For several outputs
+            lists with one entry for each, or mappings by their names; the entries of metrics may be
+            lists. A loss or metric alone is for every output.
         dtype : {"float32", "float64"}
         seed : int or None
             For shuffling and dropout.
@@ -304,8 +306,8 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
             Compiler passes to run; None for all.
         threads : int or None
             Into how many threads a batch is divided; None decides by the network.
-        loss_weights : sequence of float
-            For several outputs.
+        loss_weights : sequence of float or mapping
+            For several outputs, in their order or by name.
 
         Raises
         ------

@@ -31,7 +31,10 @@ def save_model(model: Model, path: StrPath) -> None:
         "optimizer": model.optimizer.to_config(),
         "losses": [loss.to_config() for loss in model.losses],
         "loss_weights": list(model.loss_weights),
-        "metrics": [{"name": each.name, "config": each.to_config()} for each in model.metrics],
+        "metrics": [
+            {"name": each.name, "config": each.to_config(), "output": place}
+            for each, place in zip(model.metrics, model.metric_outputs, strict=True)
+        ],
         "passes": None if model.passes is None else list(model.passes),
         "threads": model.threads,
         "step": model.update.step,

@@ -24,7 +24,7 @@ from neurograph.train.callbacks import TerminateOnNaN
 from neurograph.train.checked import Checked, check_batch, check_data
 from neurograph.train.history import History
 from neurograph.train.progress import Progress, make_progress
-from neurograph.train.scores import Validation, score_names
+from neurograph.train.scores import Validation
 from neurograph.train.session import Course, Session
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _session(
     course: Course,
     point: Point | None,
 ) -> Session:
-    names = score_names(model)
+    names = model.score_names
     params = {
         "epochs": course.epochs,
         "initial_epoch": course.initial_epoch if point is None else int(point.state["epoch"]),

@@ -15,14 +15,12 @@ from neurograph.compiler.storage import Sizes
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
-from neurograph.options import number, whole
+from neurograph.options import whole
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs, as_sample_weights, as_targets, same_length
-from neurograph.train.loss import Loss
-from neurograph.train.losses import get_loss
 from neurograph.train.metric import Metric
-from neurograph.train.metrics import get_metric
 from neurograph.train.optimizers import get_optimizer
+from neurograph.train.outputs import get_loss_weights, get_losses, get_metrics, score_names
 from neurograph.train.update import Update, carry_state
 from neurograph.train.verbs import ModelVerbs
 
@@ -44,7 +42,9 @@ class Model(ModelVerbs):
     ----------
     network : Network
     optimizer, loss, metrics
-        By name, as an object, or (loss, metrics) a function of your own.
+        By name, as an object, or (loss, metrics) a function of your own. For several outputs
+        lists with one entry for each, or mappings by their names; the entries of metrics may be
+        lists. A loss or metric alone is for every output.
     dtype : {"float32", "float64"}
     seed : int or None
         For shuffling and dropout.
@@ -52,8 +52,16 @@ class Model(ModelVerbs):
         Compiler passes to run; None for all.
     threads : int or None
         Into how many threads a batch is divided; None decides by the network.
-    loss_weights : sequence of float, optional
-        For several outputs.
+    loss_weights : sequence of float or mapping, optional
+        For several outputs, in their order or by name.
+
+    Attributes
+    ----------
+    metrics : list of Metric
+        ``metric_outputs`` has the number of the output that each looks at.
+    score_names : list of str
+        What ``evaluate`` returns: ``["loss", "accuracy"]``; of several outputs ``["loss", "p_loss",
+        "q_loss", "p_accuracy"]``.
     """
 
     def __init__(
@@ -61,20 +69,22 @@ class Model(ModelVerbs):
         network: Network,
         optimizer: Any = "rmsprop",
         loss: Any = "mse",
-        metrics: Sequence[Any] = (),
+        metrics: Any = (),
         dtype: str = "float32",
         seed: int | None = 0,
         passes: Sequence[str] | None = None,
         threads: int | None = None,
-        loss_weights: Sequence[float] = (),
+        loss_weights: Any = (),
     ) -> None:
         if threads is not None:
             threads = whole("compile: threads", threads, least=1)
         self.network = network
         self.optimizer = get_optimizer(optimizer)
-        self.losses = self._get_losses(loss)
-        several = [metrics] if isinstance(metrics, (str, Metric)) else metrics
-        self.metrics: list[Metric] = [get_metric(each) for each in several]
+        self.losses = get_losses(network, loss)
+        followed = get_metrics(network, metrics)
+        self.metrics: list[Metric] = [metric for _, metric in followed]
+        self.metric_outputs = [place for place, _ in followed]
+        self.score_names = score_names(network, followed)
         self.generator = _generator(seed)
         self.history: History | None = None
         self.session: Session | Paused | None = None
@@ -82,14 +92,7 @@ class Model(ModelVerbs):
         passes = (passes,) if isinstance(passes, str) else passes
         self.passes = None if passes is None else tuple(passes)
         self.threads = threads
-        self.loss_weights = tuple(
-            number("compile: loss_weights", each, least=0) for each in loss_weights
-        )
-        if self.loss_weights and len(self.loss_weights) != len(self.losses):
-            raise OptionError(
-                f"compile: {len(self.loss_weights)} loss_weights for {len(self.losses)} outputs; "
-                f"give one for each"
-            )
+        self.loss_weights = get_loss_weights(network, loss_weights)
         self.executable = self._executable(
             dtype=_checked_dtype(dtype),
             losses=self.losses,
@@ -102,23 +105,6 @@ class Model(ModelVerbs):
 
     def _executable(self, **options: Any) -> Executable:
         return Executable(self.network, **options)
-
-    def _get_losses(self, loss: Any) -> list[Loss]:
-        outputs = self.network.outputs
-        several = loss if isinstance(loss, (list, tuple)) else [loss] * len(outputs)
-        if len(several) != len(outputs):
-            raise OptionError(
-                f"compile: {len(several)} losses for {len(outputs)} outputs; give one for each"
-            )
-        losses = [get_loss(each) for each in several]
-        for port, each in zip(outputs, losses, strict=True):
-            if port.indices is None:
-                each.check_activation(port.layer.activation_name)
-            else:
-                nodes = [port.layer.own_node(index) for index in port.indices]
-                for name in dict.fromkeys(node.activation.name for node in nodes):
-                    each.check_activation(name)
-        return losses
 
     # keeping in step --------------------------------------------------------------------------
 
@@ -227,11 +213,19 @@ class Model(ModelVerbs):
     ) -> float | list[float]:
         """Return the loss, followed by the metrics if there are any: ``[loss, accuracy]``.
 
+        For several outputs the loss of each comes in between: ``score_names`` says what is where.
+
         Raises
         ------
         ShapeError, DataError
             Inputs or targets do not fit the network or the loss.
         """
+        return self._evaluate(x, y, checked_batch_size(batch_size, "evaluate"), sample_weight)
+
+    def _evaluate(
+        self, x: Any, y: Any, size: int | None, sample_weight: Any
+    ) -> float | list[float]:
+        """Return the scores of batches of some size, or of one batch."""
         self.refresh()
         inputs = as_inputs(self.network, x, dtype=self.dtype)
         targets = as_targets(self.network, self.losses, y, dtype=self.dtype)
@@ -239,34 +233,45 @@ class Model(ModelVerbs):
         weights = None
         if sample_weight is not None:
             weights = as_sample_weights(self.network, sample_weight, count, targets)
-        return self.score(inputs, targets, batch_size, weights)
+        return self._score(inputs, targets, size or count, weights)
 
-    def score(
+    def _score(
         self,
         inputs: Sequence[Array],
         targets: Sequence[Array],
-        batch_size: int,
-        weights: Sequence[Array] | None = None,
+        size: int,
+        weights: Sequence[Array] | None,
     ) -> float | list[float]:
-        """Return loss and metrics of checked arrays."""
-        size = checked_batch_size(batch_size, "evaluate")
         for metric in self.metrics:
             metric.reset()
-        total, count = 0.0, 0
+        losses, count = np.zeros(len(self.losses)), 0
         for start in range(0, len(inputs[0]), size):
             rows = slice(start, start + size)
             part = [each[rows] for each in inputs]
             outputs = self.executable.outputs(self.run_forward(PREDICT, part))
-            batch = len(outputs[0])
-            count += batch
-            for k, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
-                weight = None if weights is None else _rows_of(weights[k][rows])
-                factor = self.loss_weights[k] if self.loss_weights else 1.0
-                value, _ = loss.value_and_gradient(targets[k][rows], output, weight)
-                total += factor * value * batch
-            self.update_metrics([each[rows] for each in targets], outputs)
-        loss_value = total / count + self.penalty()
-        return [loss_value, *self.metric_values()] if self.metrics else loss_value
+            aims = [each[rows] for each in targets]
+            own = [each[rows] for each in weights or ()]
+            losses += np.multiply(self.losses_of(aims, outputs, own), len(outputs[0]))
+            count += len(outputs[0])
+            self.update_metrics(aims, outputs)
+        return _alone(self.scores_of(losses / count))
+
+    def losses_of(
+        self, targets: Sequence[Array], outputs: Sequence[Array], weights: Sequence[Array] = ()
+    ) -> list[float]:
+        """Return the loss of each output of a batch, with the weights of its samples if any."""
+        found = []
+        for k, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
+            weight = _one_a_row(np.asarray(weights[k])) if weights else None
+            found.append(loss.value_and_gradient(targets[k], output, weight)[0])
+        return found
+
+    def scores_of(self, losses: Array) -> list[float]:
+        """Return loss and metrics, as ``score_names`` calls them, from the loss of each output."""
+        weights = self.loss_weights or np.ones(len(self.losses))
+        whole = float(np.dot(weights, losses)) + self.penalty()
+        parts = losses.tolist() if len(self.losses) > 1 else []
+        return [whole, *parts, *self.metric_values()]
 
     def penalty(self) -> float:
         """Return what the regularizers add to the loss."""
@@ -277,29 +282,28 @@ class Model(ModelVerbs):
         )
 
     def update_metrics(self, targets: Sequence[Array], outputs: Sequence[Array]) -> None:
-        """Let the metrics see the (first) output of a batch."""
-        for metric in self.metrics:
-            metric.update(np.asarray(targets[0]), outputs[0])
+        """Let the metrics see the outputs of a batch, each its own."""
+        for metric, place in zip(self.metrics, self.metric_outputs, strict=True):
+            metric.update(np.asarray(targets[place]), outputs[place])
 
     def metric_values(self) -> list[float]:
         """Return the present values of the metrics."""
         return [float(metric.result()) for metric in self.metrics]
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
-        """Take one training step; return the loss, followed by the metrics of the batch if any."""
+        """Take one training step; return loss and metrics of the batch as ``evaluate`` does."""
         self.refresh()
         inputs, targets = self._checked(x, y, sample_weight)
         plan, loss = self.step(inputs, targets)
-        if not self.metrics:
-            return loss
         for metric in self.metrics:
             metric.reset()
-        self.update_metrics(targets, self.executable.outputs(plan))
-        return [loss, *self.metric_values()]
+        if self.metrics:
+            self.update_metrics(targets, self.executable.outputs(plan))
+        return _alone([loss, *plan.losses, *self.metric_values()])
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
         """Return the loss of one batch, followed by the metrics if there are any."""
-        return self.evaluate(x, y, max(1, len(np.atleast_1d(y))), sample_weight)
+        return self._evaluate(x, y, None, sample_weight)
 
     def _checked(
         self, x: Any, y: Any, sample_weight: Any = None
@@ -420,8 +424,14 @@ def checked_batch_size(size: Any, what: str) -> int:
     return whole(f"{what}: batch_size", size, least=1)
 
 
-def _rows_of(weight: Array) -> Array:
-    return weight.reshape(weight.shape[: 2 if weight.ndim > 2 and weight.shape[1] > 1 else 1])
+def _alone(scores: list[float]) -> float | list[float]:
+    return scores if len(scores) > 1 else scores[0]
+
+
+def _one_a_row(weight: Array) -> Array:
+    """Return sample weights without the axes of length 1 that plans need at their end."""
+    axes = [axis for axis, length in enumerate(weight.shape) if length > 1]
+    return weight.reshape(weight.shape[: max(axes, default=0) + 1])
 
 
 def compile(network: Network, optimizer: Any = "rmsprop", **options: Any) -> Model:

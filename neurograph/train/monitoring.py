@@ -36,7 +36,7 @@ class Monitor:
             raise unknown(f"mode of {what}", mode, ("auto", "min", "max"))
         self.what = what
         self.name = name
-        higher = name.removeprefix("val_").startswith("top_k") or name.endswith(_HIGHER)
+        higher = "top_k" in name or name.endswith(_HIGHER)
         self.sign = 1.0 if mode == "max" or (mode == "auto" and higher) else -1.0
         self.min_delta = number(f"{what}: min_delta", min_delta, least=0)
 

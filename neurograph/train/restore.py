@@ -54,7 +54,7 @@ def restore_model(
             loaded.network,
             optimizer=_given("optimizer", optimizer, record.mapping("optimizer"), get_optimizer),
             loss=_losses(record, loss),
-            metrics=_metrics(record, metrics),
+            metrics=_metrics(record, metrics, len(loaded.network.outputs)),
             dtype=record.text("dtype"),
             seed=restored_generator(record.fields.get("generator")),
             passes=record.fields.get("passes"),
@@ -84,21 +84,23 @@ def _given(what: str, given: Any, config: Any, make: Callable[[Any], Any]) -> An
         raise OptionError(f"{error}, as in ng.resume(path, {what}=…)") from error
 
 
-def _losses(record: Record, given: Any) -> list[Any]:
+def _losses(record: Record, given: Any) -> Any:
     if given is not None:
-        return list(given) if isinstance(given, (list, tuple)) else [given]
+        return given
     configs = _list(record, "losses")
     return [_given("loss", None, config, get_loss) for config in configs]
 
 
-def _metrics(record: Record, given: Any) -> list[Any]:
+def _metrics(record: Record, given: Any, outputs: int) -> Any:
+    """Return a list of metrics for each output."""
     if given is not None:
-        return list(given)
-    found = []
+        return given
+    found: list[list[Any]] = [[] for _ in range(outputs)]
     for row in record.records("metrics", "metric"):
         metric = _given("metrics", None, row.mapping("config"), get_metric)
         metric.name = row.text("name")
-        found.append(metric)
+        place = row.whole("output", below=outputs) if "output" in row else 0
+        found[place].append(metric)
     return found
 
 
@@ -271,8 +273,14 @@ def _check_options(model: Model, record: Record) -> None:
         ("loss_weights", record.fields.get("loss_weights"), list(model.loss_weights)),
         (
             "metrics",
-            [row.text("name") for row in record.records("metrics", "metric")],
-            [each.name for each in model.metrics],
+            [
+                _followed(row.text("name"), row.fields.get("output", 0))
+                for row in record.records("metrics", "metric")
+            ],
+            [
+                _followed(each.name, place)
+                for each, place in zip(model.metrics, model.metric_outputs, strict=True)
+            ],
         ),
     ]
     for name, before, now in pairs:
@@ -281,6 +289,10 @@ def _check_options(model: Model, record: Record) -> None:
                 f"its {name} is {before}, this model has {now}; compile the model as it was, or "
                 f"use ng.resume to take the model of the file"
             )
+
+
+def _followed(name: str, output: object) -> str:
+    return f"{name} of output {output}" if output else name
 
 
 def _check_structure(network: Network, other: Network) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from neurograph.compiler.executable import PREDICT
 from neurograph.compiler.plan import Plan
+from neurograph.compiler.program import statements
 from neurograph.errors import FormatError
 from neurograph.parameter import Array
 from neurograph.train.checked import Checked
@@ -25,28 +26,84 @@ ROOM = 1 << 15  # so many numbers are gathered before the metrics see them
 VALUES = 1 << 20  # so many node values a batch of validation may have
 
 
-class Scores:
-    """Running means of a training epoch.
+class Seen:
+    """An output while training: what its metrics have not seen yet.
 
     Metrics cost more than small batches take to train on, so outputs and targets are gathered and
     the metrics see them by the hundred.
     """
+
+    def __init__(self, place: int, metrics: Sequence[Metric], gathers: bool) -> None:
+        self.place = place
+        self.metrics = metrics
+        self.filled = 0
+        self._gathers = gathers
+        self._output = self._target = np.empty(0)
+        self._outputs = self._targets = np.empty(0)
+
+    def look_at(self, plan: Plan, outputs: Sequence[Array], first: bool) -> None:
+        """Take the arrays that the next batches will be in."""
+        losses = [each for each in statements(plan.program.backward) if each.op == "loss"]
+        name = losses[self.place].inputs[1].name
+        output, target = outputs[self.place], plan.arrays[name]
+        target = target if plan.lead[name] == 1 else target.swapaxes(0, 1)
+        if output.shape[1:] != self._outputs.shape[1:] or first:
+            self.flush()
+            rows = ROOM // max(1, math.prod(output.shape[1:])) if self._gathers else 0
+            self._outputs = np.empty((rows, *output.shape[1:]), output.dtype)
+            self._targets = np.empty((rows, *target.shape[1:]), target.dtype)
+        self._output, self._target = output, target
+
+    def add(self, samples: int) -> None:
+        """Gather the batch that has just run."""
+        start = self.filled
+        stop = start + samples
+        if stop > len(self._outputs):
+            self.flush()
+            start, stop = 0, samples
+            if stop > len(self._outputs):
+                self._show(self._target, self._output)
+                return
+        self._outputs[start:stop] = self._output
+        self._targets[start:stop] = self._target
+        self.filled = stop
+
+    def flush(self) -> None:
+        """Show the metrics what was gathered."""
+        if self.filled:
+            rows = slice(0, self.filled)
+            self.filled = 0
+            self._show(self._targets[rows], self._outputs[rows])
+
+    def _show(self, target: Array, output: Array) -> None:
+        for metric in self.metrics:
+            metric.update(target, output)
+
+
+class Scores:
+    """Running means of a training epoch: the loss, those of several outputs, and the metrics."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         # twins, so that a callback may call model.evaluate in the middle of an epoch
         self.metrics: list[Metric] = deepcopy(model.metrics)
         self.total = 0.0
+        self.losses = [0.0] * len(model.losses) if len(model.losses) > 1 else []
         self.samples = 0
         self._plan: Plan | None = None
-        self._output = self._target = np.empty(0)
-        self._outputs = self._targets = np.empty(0)
-        self._filled = 0
-        self._gathers = not any(map(_sees_batches, model.metrics))
+        gathers = not any(map(_sees_batches, model.metrics))
+        self._seen = [
+            Seen(place, [metric for metric, own in followed if own == place], gathers)
+            for place in sorted(set(model.metric_outputs))
+            if (followed := list(zip(self.metrics, model.metric_outputs, strict=True)))
+        ]
 
     def start(self) -> None:
         """Forget everything."""
-        self.total, self.samples, self._filled = 0.0, 0, 0
+        self.total, self.samples = 0.0, 0
+        self.losses = [0.0] * len(self.losses)
+        for each in self._seen:
+            each.filled = 0
         for metric in self.metrics:
             metric.reset()
 
@@ -54,43 +111,18 @@ class Scores:
         """Add the batch that a plan has just run."""
         self.total += loss * samples
         self.samples += samples
-        if not self.metrics:
+        if self.losses:
+            own = zip(self.losses, plan.losses, strict=True)
+            self.losses = [total + each * samples for total, each in own]
+        if not self._seen:
             return
         if plan is not self._plan:
-            self._look_at(plan)
-        start = self._filled
-        stop = start + samples
-        if stop > len(self._outputs):
-            self._flush()
-            start, stop = 0, samples
-            if stop > len(self._outputs):
-                self._show(self._target, self._output)
-                return
-        self._outputs[start:stop] = self._output
-        self._targets[start:stop] = self._target
-        self._filled = stop
-
-    def _look_at(self, plan: Plan) -> None:
-        arrays = plan.program.arrays
-        name = next(name for name, array in arrays.items() if array.role == "target")
-        output, target = self.model.executable.outputs(plan)[0], plan.arrays[name]
-        target = target if plan.lead[name] == 1 else target.swapaxes(0, 1)
-        if output.shape[1:] != self._outputs.shape[1:] or self._plan is None:
-            self._flush()
-            rows = ROOM // max(1, math.prod(output.shape[1:])) if self._gathers else 0
-            self._outputs = np.empty((rows, *output.shape[1:]), output.dtype)
-            self._targets = np.empty((rows, *target.shape[1:]), target.dtype)
-        self._plan, self._output, self._target = plan, output, target
-
-    def _flush(self) -> None:
-        if self._filled:
-            rows = slice(0, self._filled)
-            self._filled = 0
-            self._show(self._targets[rows], self._outputs[rows])
-
-    def _show(self, target: Array, output: Array) -> None:
-        for metric in self.metrics:
-            metric.update(target, output)
+            outputs = self.model.executable.outputs(plan)
+            for seen in self._seen:
+                seen.look_at(plan, outputs, self._plan is None)
+            self._plan = plan
+        for seen in self._seen:
+            seen.add(samples)
 
     @property
     def loss(self) -> float:
@@ -100,8 +132,13 @@ class Scores:
     def values(self) -> dict[str, float]:
         """Return loss and metrics of the samples so far, by name."""
         self._flush()
-        values = [self.loss, *(float(metric.result()) for metric in self.metrics)]
-        return dict(zip(score_names(self.model), values, strict=True))
+        losses = [total / self.samples if self.samples else math.nan for total in self.losses]
+        values = [self.loss, *losses, *(float(metric.result()) for metric in self.metrics)]
+        return dict(zip(self.model.score_names, values, strict=True))
+
+    def _flush(self) -> None:
+        for each in self._seen:
+            each.flush()
 
     def finish(self) -> dict[str, float]:
         """Return the values of the whole epoch, and leave the model's own metrics with them."""
@@ -114,13 +151,16 @@ class Scores:
         """Return what was gathered, as plain data."""
         self._flush()
         metrics = [_gathered(metric) for metric in self.metrics]
-        return {"total": self.total, "samples": self.samples, "metrics": metrics}
+        found = {"total": self.total, "samples": self.samples, "metrics": metrics}
+        return found | ({"losses": list(self.losses)} if self.losses else {})
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over what ``get_state`` returned."""
-        if len(state["metrics"]) != len(self.metrics):
+        losses = [float(each) for each in state.get("losses", ())]
+        if len(state["metrics"]) != len(self.metrics) or len(losses) != len(self.losses):
             raise FormatError("the checkpoint's scores are those of other metrics")
         self.total, self.samples = float(state["total"]), int(state["samples"])
+        self.losses = losses
         for metric, gathered in zip(self.metrics, state["metrics"], strict=True):
             metric.reset()
             for name, known in _gathered(metric).items():
@@ -144,17 +184,6 @@ def _gathered(metric: Metric) -> dict[str, Any]:
         for name, value in vars(metric).items()
         if name not in options and isinstance(value, (int, float, np.ndarray))
     }
-
-
-def score_names(model: Model) -> list[str]:
-    """Return ``["loss", …]``: the names of loss and metrics in logs and history, all different."""
-    names = ["loss"]
-    for metric in model.metrics:
-        name, more = metric.name, 1
-        while name in names:
-            name, more = f"{metric.name}_{more}", more + 1
-        names.append(name)
-    return names
 
 
 class Validation:
@@ -185,17 +214,17 @@ class Validation:
         model.refresh()
         for metric in model.metrics:
             metric.reset()
-        total, samples = 0.0, 0
+        losses, samples = np.zeros(len(model.losses)), 0
         for data in self._parts():
             if not wanted():
                 return None
             outputs = model.executable.outputs(model.run_forward(PREDICT, data.inputs))
-            total += self._loss(data, outputs) * len(outputs[0])
+            own = model.losses_of(data.targets, outputs, data.weights)
+            losses += np.multiply(own, len(outputs[0]))
             samples += len(outputs[0])
             model.update_metrics(data.targets, outputs)
-        loss = total / samples if samples else math.nan
-        values = [loss + model.penalty(), *model.metric_values()]
-        return dict(zip(score_names(model), values, strict=True))
+        scores = model.scores_of(losses / samples if samples else losses * math.nan)
+        return dict(zip(model.score_names, scores, strict=True))
 
     def _parts(self) -> Iterable[Checked]:
         if not isinstance(self.data, Checked):
@@ -203,18 +232,3 @@ class Validation:
             return
         for start in range(0, len(self.data), self.size):
             yield self.data.part(slice(start, start + self.size))
-
-    def _loss(self, data: Checked, outputs: Sequence[Array]) -> float:
-        model, total = self.model, 0.0
-        for number, (loss, output) in enumerate(zip(model.losses, outputs, strict=True)):
-            weight = _one_a_row(data.weights[number]) if data.weights else None
-            value, _ = loss.value_and_gradient(data.targets[number], output, weight)
-            factor = model.loss_weights[number] if model.loss_weights else 1.0
-            total += factor * value
-        return total
-
-
-def _one_a_row(weight: Array) -> Array:
-    """Return sample weights without the axes of length 1 that plans need at their end."""
-    axes = [axis for axis, length in enumerate(weight.shape) if length > 1]
-    return weight.reshape(weight.shape[: max(axes, default=0) + 1])

@@ -325,6 +325,11 @@ class TreeRun:
         return self._above.program
 
     @property
+    def losses(self) -> list[float]:
+        """The loss of each output, if there are several."""
+        return self._above.losses
+
+    @property
     def lead(self) -> dict[str, int]:
         """How many leading axes each array of that program has."""
         return self._above.lead

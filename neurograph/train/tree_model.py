@@ -86,10 +86,6 @@ class TreeModel(Model):
                 rows += NodeRows.cut(output.copy(), part.sizes)
         return found[0] if len(found) == 1 else found
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:
-        """Return the loss of one batch, followed by the metrics if there are any."""
-        return self.evaluate(x, y, max(1, len(x)), sample_weight)
-
     # looking at the compiled form ---------------------------------------------------------------
 
     @property

@@ -102,7 +102,8 @@ def _emit_loss(e: Emitter, statement: Statement) -> None:
         names["weight"] = e.name(weight[0])
     kind = statement.get("form", "lines")
     lines = getattr(loss, kind)(bool(weight))
-    total = e.loss_name()
+    factor = statement.get("factor", 1)
+    total = e.loss_name(factor)
     if lines is None:
         extra = f", {names['weight']}" if weight else ""
         name = e.constant(statement.get("loss"))
@@ -112,7 +113,6 @@ def _emit_loss(e: Emitter, statement: Statement) -> None:
         )
     else:
         e.lines(lines, {**names, "loss": total, "batch": str(e.batch)}, e.shape(output))
-    factor = statement.get("factor", 1)
     if factor != 1:
         e.line(f"{names['d_output']} *= {factor}")
 
@@ -126,7 +126,7 @@ register(Operation("loss", _emit_loss))
 def _emit_penalty(e: Emitter, statement: Statement) -> None:
     (w,) = statement.inputs
     l1, l2 = statement.get("l1"), statement.get("l2")
-    total, name, out = e.loss_name(), e.name(w), e.name(statement.out)
+    total, name, out = e.loss_name(penalty=True), e.name(w), e.name(statement.out)
     t = e.scratch(e.shape(w))
     terms = []
     if l2:
