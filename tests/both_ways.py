@@ -51,7 +51,12 @@ def values_of(net: Network) -> dict[tuple[str, str], Array]:
 
 
 def gradients_of(net: Network) -> dict[str, Array]:
-    return {name: np.array(p.gradient) for name, p in net.parameters.items() if p.trainable}
+    """Return the gradients of all that is trained; 0 for single weights that are frozen."""
+    return {
+        name: np.where(p.frozen, 0.0, p.gradient) if p.frozen is not None else np.array(p.gradient)
+        for name, p in net.parameters.items()
+        if p.trainable
+    }
 
 
 def walk(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from made_cells import one_cell
 from recurrent_cases import add_recurrent
 
 import neurograph as ng
@@ -515,6 +516,12 @@ _row("handmade", _by_hand, "handmade", loss="sse")
 _row("handmade_aggregations", _aggregations, "handmade")
 _row("handmade_lateral", _lateral, "handmade", "sequence", "cycle")
 _row("handmade_both_ways", _both_ways, "handmade", "sequence", "cycle")
+for _kind, _delay in (("simple", 1), ("lstm", 1), ("lstm", -1), ("gru", -1), ("gru_before", 1)):
+    _row(
+        f"handmade_{_kind}" + ("" if _delay > 0 else "_turned"),
+        lambda kind=_kind, delay=_delay: one_cell(kind, 2, 3, delay=delay, initial=True)[0],  # type: ignore[misc]
+        *("handmade", "sequence", "cycle"),
+    )
 _row("handmade_convolution", _convolution_by_hand, "handmade")
 _row("handmade_in_library", _mixed, "handmade")
 

@@ -6,13 +6,14 @@ one rank form a block.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.compiler.aggregate import Incoming
+from neurograph.compiler.made_cells import CellFinder, MadeCell
 from neurograph.compiler.names import joint_label, joint_name
 from neurograph.compiler.recognise import Edges
 from neurograph.functions import Activation
@@ -48,11 +49,15 @@ class Arrangement:
         The row of each hand-made node.
     blocks : dict
         Stage number to the blocks of each of its ranks.
+    height : int
+        The number of rows. Nodes inside a fused cell have no values: their rows would come after.
+    cells : dict
+        Stage number to the cell that its nodes are, where they are one.
     library : list of Layer
         All layers but the group of hand-made nodes.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, fuse: bool = True) -> None:
         self.network = network
         self.group = network.handmade.group
         self.table = network.handmade.table()
@@ -62,6 +67,12 @@ class Arrangement:
         )
         self._group_start = self.group.offset if self.group.size else self._node_layer.size
         self.blocks: dict[int, list[list[Block]]] = {}
+        self.cells: dict[int, MadeCell] = {}
+        stages = network.stages() if self.group.size and fuse else []
+        if any(stage.direction for stage in stages):
+            finder = CellFinder(network, self.table)
+            found = {number: finder.find(stage) for number, stage in enumerate(stages)}
+            self.cells = {number: cell for number, cell in found.items() if cell is not None}
         self._arrange()
         self._node_in = np.argsort(self.row)
         self._sort_edges()
@@ -73,6 +84,12 @@ class Arrangement:
         keys = self._keys() if self.group.size else []
         at = 0
         for number, stage in enumerate(self.network.stages() if self.group.size else []):
+            if number in self.cells:
+                members = self.cells[number].hidden.tolist()
+                self.blocks[number] = [[replace(self._block(members, at), kind="cell")]]
+                self.row[members] = np.arange(at, at + len(members))
+                at += len(members)
+                continue
             ranks = []
             for rank in stage.ranks:
                 nodes = rank[rank >= first] - first
@@ -86,6 +103,10 @@ class Arrangement:
                     at += len(members)
                 ranks.append(sorted(blocks, key=lambda block: block.start))
             self.blocks[number] = ranks
+        self.height = at
+        for cell in self.cells.values():
+            self.row[cell.inner] = np.arange(at, at + len(cell.inner))
+            at += len(cell.inner)
 
     def _block(self, members: list[int], start: int) -> Block:
         node = self.network.handmade.nodes[members[0]]
@@ -152,8 +173,11 @@ class Arrangement:
         return [int(each) for each in np.unique(self.table.delays[chosen])]
 
     def delays_within(self) -> Indices:
-        """Return the delays of the connections out of hand-made nodes."""
-        return self.table.delays[self._sources < 0]
+        """Return the delays of the connections out of hand-made nodes, but those inside cells."""
+        counts = self._sources < 0
+        for cell in self.cells.values():
+            counts[cell.within] = False
+        return self.table.delays[counts]
 
     def downs_in(self, block: Block, chosen: Indices) -> Indices:
         """Return for edges into a block the numbers of their lower ends in it."""
@@ -179,13 +203,28 @@ class Arrangement:
     def incoming(self, chosen: Indices, downs: Indices) -> Incoming:
         """Return some edges with where they come from; ``downs`` are their lower ends."""
         table = self.table
-        sources, ups = self._sources[chosen], table.ups[chosen].copy()
-        made = sources < 0
-        ups[made] = self.row[ups[made] - self._group_start]
-        offsets = np.array([layer.offset for layer in self.library], dtype=np.int64)
-        ups[~made] -= offsets[sources[~made]]
+        sources, ups = self.rows_of(table.ups[chosen])
         edges = Edges(ups, downs, table.owners[chosen], table.addresses[chosen])
         return Incoming(sources, table.delays[chosen], edges)
+
+    def all_edges(self, chosen: Indices) -> Edges:
+        """Return some edges, both ends as nodes of the network."""
+        table = self.table
+        columns = (table.ups, table.downs, table.owners, table.addresses)
+        return Edges(*(column[chosen] for column in columns))
+
+    def rows_of(self, numbers: Indices) -> tuple[Indices, Indices]:
+        """Return the source (-1: the hand-made nodes) and the row of nodes of the network."""
+        sources, rows = self._source_of(numbers), numbers.copy()
+        made = sources < 0
+        rows[made] = self.row[rows[made] - self._group_start]
+        offsets = np.array([layer.offset for layer in self.library], dtype=np.int64)
+        rows[~made] -= offsets[sources[~made]]
+        return sources, rows
+
+    def labels_in(self, source: int) -> Callable[[int], str]:
+        """Return what names the node in a row of a source."""
+        return self.label_of if source < 0 else self.library[source].node_label
 
     def label_of(self, row: int) -> str:
         """Return the name of the node whose values are in a row."""

@@ -49,7 +49,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A program and what it was made from."""
+    """A program and what it was made from.
+
+    ``fixed`` are places in the vector of all parameters, and the weights that the program takes to
+    be there for good.
+    """
 
     program: Program
     rows: tuple[Row, ...]
@@ -57,6 +61,7 @@ class Built:
     targets: tuple[str, ...]
     inputs: tuple[str, ...]
     row_of_node: Any
+    fixed: tuple[tuple[Any, Any], ...]
 
 
 def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Built:
@@ -82,6 +87,7 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
         targets,
         program.inputs,
         lowering.irregular.row,
+        tuple(lowering.fixed),
     )
 
 

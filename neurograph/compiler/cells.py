@@ -8,7 +8,7 @@ step through the general path, and gives the same numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,16 +22,39 @@ if TYPE_CHECKING:
     from neurograph.compiler.lower import Lowering
 
 SIMPLE_ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
-_LSTM_GATES = ("input", "forget", "candidate", "output")
-_GRU_GATES = ("update", "reset", "candidate")
+GATES = {
+    "lstm": ("input", "forget", "candidate", "output"),
+    "gru": ("update", "reset", "candidate"),
+    "gru_before": ("update", "reset", "candidate"),
+    "simple": ("hidden",),
+}
 _PARTS = {
-    "lstm": {*_LSTM_GATES, "keep", "write", "cell", "squash"},
-    "gru": {*_GRU_GATES, "recurrence", "gated", "keep", "rest", "write"},
-    "gru_before": {*_GRU_GATES, "gated", "keep", "rest", "write"},
+    "lstm": {*GATES["lstm"], "keep", "write", "cell", "squash"},
+    "gru": {*GATES["gru"], "recurrence", "gated", "keep", "rest", "write"},
+    "gru_before": {*GATES["gru"], "gated", "keep", "rest", "write"},
     "simple": set(),
 }
 Table = dict[str, tuple[str | None, str, list[Any]]]
 Link = tuple[str, int, float]  # source, delay, constant weight
+
+
+class Outline(Protocol):
+    """What decides which connections a cell has."""
+
+    @property
+    def kind(self) -> str:
+        """One of ``GATES``."""
+        ...
+
+    @property
+    def delay(self) -> int:
+        """1, or -1 for a cell that goes backwards in time."""
+        ...
+
+    @property
+    def bias(self) -> bool:
+        """Whether the gates have biases."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,31 +116,26 @@ def _recognise(layers: list[Layer]) -> Found | None:
 
 
 def _matched(kind: str, parts: dict[str, Layer]) -> Found | None:
-    gates = {
-        "lstm": _LSTM_GATES,
-        "gru": _GRU_GATES,
-        "gru_before": _GRU_GATES,
-        "simple": ("hidden",),
-    }[kind]
-    dense = [b for b in parts[gates[0]].incoming if isinstance(b, DenseConnections)]
+    gate = parts[GATES[kind][0]]
+    dense = [b for b in gate.incoming if isinstance(b, DenseConnections)]
     outside = [b for b in dense if b.source not in parts.values()]
     inside = [b for b in dense if b.source in parts.values()]
     if len(outside) != 1 or len(inside) != 1:
         return None
     delay, source = inside[0].delay, outside[0].source
     kernel, recurrent = outside[0].parameter, inside[0].parameter
-    biases = [b.parameter for b in parts[gates[0]].incoming if isinstance(b, BiasConnections)]
+    biases = [b.parameter for b in gate.incoming if isinstance(b, BiasConnections)]
     weights = [each for each in (kernel, recurrent, *biases[:1]) if each is not None]
     if abs(delay) != 1 or not source.sequence or len(source.shape) != 1:
         return None
     found = Found(kind, source, parts["hidden"], parts, weights, delay, bool(biases))
-    return found if _is_exact(found, gates) else None
+    return found if _is_exact(found) else None
 
 
-def _is_exact(found: Found, gates: tuple[str, ...]) -> bool:
+def _is_exact(found: Found) -> bool:
     """Whether every connection of the layers is that of the cell."""
     units = found.hidden.size
-    expected = _expected(found, gates, units)
+    expected = expected_parts(found, units)
     for name, layer in found.parts.items():
         activation, aggregation, links = expected[name]
         if layer.function is not None or layer.mask is not None or layer.size != units:
@@ -132,7 +150,7 @@ def _is_exact(found: Found, gates: tuple[str, ...]) -> bool:
 
 
 def _link(found: Found, bundle: Bundle) -> Any:
-    """Return what a bundle is, in the words of ``_expected``."""
+    """Return what a bundle is, in the words of ``expected_parts``."""
     names = {id(layer): name for name, layer in found.parts.items()} | {id(found.source): "x"}
     source = names.get(id(bundle.source), bundle.source.role)
     weights = {id(p): k for k, p in enumerate(found.weights)}
@@ -148,33 +166,37 @@ def _link(found: Found, bundle: Bundle) -> Any:
     return (type(bundle).__name__, source, owner, 0, bundle.delay)
 
 
-def _expected(found: Found, gates: tuple[str, ...], units: int) -> Table:
-    """Return activation, aggregation and incoming bundles of every part of a cell."""
-    if found.kind == "simple":
-        return {"hidden": (None, "sum", _gate(found, 0))}
-    if found.kind == "lstm":
-        return _lstm(found, gates, units)
-    return _gru(found, units)
+def expected_parts(cell: Outline, units: int) -> Table:
+    """Return activation, aggregation and incoming bundles of every part of a cell.
+
+    A bundle is (what it is, source, number of the parameter, column or constant weight, delay); the
+    parameters are kernel, recurrent kernel and bias.
+    """
+    if cell.kind == "simple":
+        return {"hidden": (None, "sum", _gate(cell, 0))}
+    if cell.kind == "lstm":
+        return _lstm(cell, units)
+    return _gru(cell, units)
 
 
-def _gate(found: Found, column: int) -> list[Any]:
+def _gate(cell: Outline, column: int) -> list[Any]:
     """Return the bundles into a gate with its columns of both kernels."""
     links: list[Any] = [
         ("dense", "x", 0, column, 0),
-        ("dense", "hidden", 1, column, found.delay),
+        ("dense", "hidden", 1, column, cell.delay),
     ]
-    return links + ([("bias", "const", 2, column, 0)] if found.bias else [])
+    return links + ([("bias", "const", 2, column, 0)] if cell.bias else [])
 
 
 def _copies(*links: Link) -> list[Any]:
     return [("copy", name, None, weight, late) for name, late, weight in links]
 
 
-def _lstm(found: Found, gates: tuple[str, ...], units: int) -> Table:
-    late = found.delay
+def _lstm(cell: Outline, units: int) -> Table:
+    late = cell.delay
     table: Table = {
-        name: ("tanh" if name == "candidate" else "sigmoid", "sum", _gate(found, k * units))
-        for k, name in enumerate(gates)
+        name: ("tanh" if name == "candidate" else "sigmoid", "sum", _gate(cell, k * units))
+        for k, name in enumerate(GATES["lstm"])
     }
     return table | {
         "keep": ("identity", "product", _copies(("forget", 0, 1.0), ("cell", late, 1.0))),
@@ -185,12 +207,12 @@ def _lstm(found: Found, gates: tuple[str, ...], units: int) -> Table:
     }
 
 
-def _gru(found: Found, units: int) -> Table:
-    late, after = found.delay, found.kind == "gru"
+def _gru(cell: Outline, units: int) -> Table:
+    late, after = cell.delay, cell.kind == "gru"
     second = [("bias", "const", 2, (3 + k) * units, 0) for k in range(3)]
-    extra = [second[k : k + 1] if after and found.bias else [] for k in range(3)]
+    extra = [second[k : k + 1] if after and cell.bias else [] for k in range(3)]
     candidate: list[Any] = [("dense", "x", 0, 2 * units, 0)]
-    candidate += [("bias", "const", 2, 2 * units, 0)] if found.bias else []
+    candidate += [("bias", "const", 2, 2 * units, 0)] if cell.bias else []
     if after:
         candidate += _copies(("gated", 0, 1.0))
         gated = _copies(("reset", 0, 1.0), ("recurrence", 0, 1.0))
@@ -199,8 +221,8 @@ def _gru(found: Found, units: int) -> Table:
         gated = _copies(("reset", 0, 1.0), ("hidden", late, 1.0))
     one = [("bias", "const", None, 0, 0)]
     table: Table = {
-        "update": ("sigmoid", "sum", _gate(found, 0) + extra[0]),
-        "reset": ("sigmoid", "sum", _gate(found, units) + extra[1]),
+        "update": ("sigmoid", "sum", _gate(cell, 0) + extra[0]),
+        "reset": ("sigmoid", "sum", _gate(cell, units) + extra[1]),
         "candidate": ("tanh", "sum", candidate),
         "gated": ("identity", "product", gated),
         "keep": ("identity", "product", _copies(("update", 0, 1.0), ("hidden", late, 1.0))),

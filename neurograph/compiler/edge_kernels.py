@@ -88,7 +88,7 @@ class EdgeKernels:
         if pattern.kind == "sparse":
             self._sparse(net, x, ordered, nodes, name)
             return
-        x = self._rows(x, pattern.rows, into)
+        x = self.rows(x, pattern.rows, into)
         if pattern.kind == "one-to-one":
             self.builder.emit("scale", net, x, self.weights(ordered, (nodes,), name))
             return
@@ -96,7 +96,7 @@ class EdgeKernels:
         matrix = (
             self.weights(ordered, shape, name)
             if pattern.kind == "dense"
-            else self._gathered(ordered, pattern.places, shape, name)
+            else self.gathered(ordered, pattern.places, shape, name)
         )
         self.builder.emit("product", net, x, matrix, turned=1)
 
@@ -111,7 +111,7 @@ class EdgeKernels:
         label = self.builder.constant(f"{name}_edges", table)
         self.builder.emit("sparse", net, x, weights, table=label)
 
-    def _rows(self, x: Ref, rows: Indices, into: Into) -> Ref:
+    def rows(self, x: Ref, rows: Indices, into: Into) -> Ref:
         """Return some rows: a part where they lie together, else a copy of them."""
         array, name = self.builder.arrays[x.name], into.source(rows)
         if x.offset is not None:
@@ -166,7 +166,7 @@ class EdgeKernels:
             view = self._weight_view(int(owners[0]), edges.addresses, shape, name)
             if view is not None:
                 return view
-        return self._gathered(edges, np.arange(len(edges)), shape, name)
+        return self.gathered(edges, np.arange(len(edges)), shape, name)
 
     def _weight_view(
         self, owner: int, addresses: Indices, shape: tuple[int, ...], name: str
@@ -189,8 +189,8 @@ class EdgeKernels:
         rows = self.builder.reshape(rows, (shape[0], stride), name if whole else f"{name}_wide")
         return self.builder.part(rows, ((0, None), (shift, shift + shape[1])), name)
 
-    def _gathered(self, edges: Edges, places: Indices, shape: tuple[int, ...], name: str) -> str:
-        """Return a weight array that is gathered anew before every run."""
+    def gathered(self, edges: Edges, places: Indices, shape: tuple[int, ...], name: str) -> str:
+        """Return a weight array, 0 but at ``places``, that is gathered anew before every run."""
         array = self.builder.array(name, shape)
         with self.builder.outside_loop():
             self._take(array, edges, places, shape, name)

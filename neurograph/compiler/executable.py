@@ -95,6 +95,7 @@ class Executable:
     def refresh(self) -> bool:
         """Notice a change of structure or of the weights' home; return whether there was one."""
         network = self.network
+        self.notice()
         if network.version.number == self._version and network.arena is self.arena:
             return False
         network.stages()
@@ -104,6 +105,14 @@ class Executable:
         self._built.clear()
         self._plans.clear()
         return True
+
+    def notice(self) -> None:
+        """See whether the weights that programs take for constants are the same; else, a change."""
+        for built in self._built.values():
+            for places, weights in built.fixed:
+                if not np.array_equal(self.arena.parameters[places], weights):
+                    self.network.version.number += 1
+                    return
 
     def built(self, mode: Mode) -> Built:
         """Return the program for a mode, made when first needed."""

@@ -16,6 +16,7 @@ from neurograph.compiler.aggregate import Incoming, aggregate_layer, check_fed, 
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.blocks import Arrangement, Block
 from neurograph.compiler.edge_kernels import EdgeKernels, Into
+from neurograph.compiler.made_cells_lower import lower_made_cell
 from neurograph.compiler.names import joint_name
 from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
@@ -43,7 +44,7 @@ class Irregular:
         self.builder = lowering.builder
         self.network = lowering.network
         self.group = self.network.handmade.group
-        self.arrangement = Arrangement(self.network)
+        self.arrangement = Arrangement(self.network, fuse=not lowering.keep)
         self.row = self.arrangement.row
         self.kernels = EdgeKernels(lowering, list(self.arrangement.table.parameters))
         self._library = self.arrangement.library
@@ -53,19 +54,19 @@ class Irregular:
         """Declare the rows of the hand-made nodes, and the inputs among them."""
         if not self.group.size:
             return
-        group, builder = self.group, self.builder
+        group, builder, height = self.group, self.builder, self.arrangement.height
         from_group = self.arrangement.delays_within()
         before = max(0, int(from_group.max(initial=0)))
         after = max(0, int(-from_group.min(initial=0)))
         if not group.sequence:
-            dims: tuple[int | str, ...] = (group.size, "B")
+            dims: tuple[int | str, ...] = (height, "B")
             self.rows = builder.array("nodes", dims, nodes_first=True)
         elif not before and not after:
             symbol = self.lowering.symbol[id(group)]
-            self.rows = builder.array("nodes", (symbol, group.size, "B"), nodes_first=True)
+            self.rows = builder.array("nodes", (symbol, height, "B"), nodes_first=True)
         else:
             total = f"{self.lowering.symbol[id(group)]}+{before + after}"
-            base = builder.array("nodes_all", (total, group.size, "B"), nodes_first=True)
+            base = builder.array("nodes_all", (total, height, "B"), nodes_first=True)
             self.rows = builder.part(base, ((before, -after if after else None),), "nodes")
             for count, name, place in (
                 (before, "nodes_initial", (0, before)),
@@ -83,10 +84,11 @@ class Irregular:
         initial[self.row] = [node.initial for node in nodes]
         constant = [k for k, node in enumerate(nodes) if isinstance(node, ConstNode)]
         initial[self.row[constant]] = 1.0
+        initial = initial[: self.arrangement.height]
         if not initial.any():
             self.builder.emit("fill", place, accumulate=False, value=0)
             return
-        name = self.builder.array("nodes_state", (self.group.size, 1), "table", nodes_first=True)
+        name = self.builder.array("nodes_state", (len(initial), 1), "table", nodes_first=True)
         self.builder.constants[f"{name}_table"] = initial[:, None].astype(self.lowering.dtype)
         self.builder.emit("copy", place, name)
 
@@ -97,7 +99,7 @@ class Irregular:
             if block.kind == "input":
                 self._check_fed(block, fed)
                 place = f"in:{block.start}:{block.stop}"
-                part = self._part(block.start, block.stop)
+                part = self.part(block.start, block.stop)
                 self.lowering.values[self.group.name, place] = part
         for port in self.network.inputs:
             if port.indices is None:
@@ -107,10 +109,10 @@ class Irregular:
             start = int(self.row[port.indices[0]])
             rows = self.row[list(port.indices)]
             if np.array_equal(rows, start + np.arange(len(rows))):
-                part = self._part(start, start + len(rows))
+                part = self.part(start, start + len(rows))
                 self.builder.emit("transpose", part, name)
             else:
-                turned = self._rows_array("input_nodes", len(rows))
+                turned = self.rows_array("input_nodes", len(rows))
                 self.builder.emit("transpose", turned, name)
                 index = self.builder.constant("input_rows", rows)
                 self.builder.emit("scatter", self.rows, turned, rows=index)
@@ -125,12 +127,13 @@ class Irregular:
                     f"the inputs of the network, so nothing feeds it"
                 )
 
-    def _part(self, start: int, stop: int) -> str:
+    def part(self, start: int, stop: int) -> str:
+        """Return some of the rows."""
         lead: list[tuple[int, int | None]] = [(0, None)] if self.group.sequence else []
         name = joint_name(range(start, stop), self.arrangement.label_of)
         return self.builder.part(self.rows, (*lead, (start, stop)), name)
 
-    def _rows_array(self, name: str, count: int, layer: Layer | None = None) -> str:
+    def rows_array(self, name: str, count: int, layer: Layer | None = None) -> str:
         """Declare rows with the time of a library layer, or of the hand-made nodes."""
         *time, batch = self.lowering.lead(self.group if layer is None else layer)
         return self.builder.array(name, (*time, count, batch), nodes_first=True)
@@ -150,9 +153,7 @@ class Irregular:
         ``into`` are the name and the label of the nodes below.
         """
         if len(edges):
-            by_hand = self.arrangement.label_of
-            label_of = by_hand if source < 0 else self._library[source].node_label
-            names = Into(*into, label_of, delay)
+            names = Into(*into, self.arrangement.labels_in(source), delay)
             self.kernels.add(net, self.source_rows(source, delay), edges, nodes, names)
 
     def lower_rank(self, stage: int, rank: int) -> None:
@@ -160,10 +161,18 @@ class Irregular:
         if stage in self.arrangement.blocks:
             for block in self.arrangement.blocks[stage][rank]:
                 if block.kind == "const":
-                    part = self._part(block.start, block.stop)
+                    part = self.part(block.start, block.stop)
                     self.builder.emit("fill", part, accumulate=False, value=1)
                 elif block.kind == "units":
                     self._lower_block(block)
+
+    def lower_cell(self, stage: int) -> bool:
+        """Lower the nodes of a cycle as one cell; return False if they are none."""
+        cell = self.arrangement.cells.get(stage)
+        if cell is None:
+            return False
+        lower_made_cell(self, cell, self.arrangement.blocks[stage][0][0])
+        return True
 
     def output(self, port: Port) -> str:
         """Return the array of some hand-made nodes as outputs, nodes last."""
@@ -171,9 +180,9 @@ class Irregular:
         rows = self.row[list(port.indices)]
         lead = self.lowering.lead(self.group)
         if np.array_equal(rows, rows[0] + np.arange(len(rows))):
-            part = self._part(int(rows[0]), int(rows[0]) + len(rows))
+            part = self.part(int(rows[0]), int(rows[0]) + len(rows))
         else:
-            part = self._rows_array("output_nodes", len(rows))
+            part = self.rows_array("output_nodes", len(rows))
             index = self.builder.constant("output_rows", rows)
             self.builder.emit("gather", part, self.rows, accumulate=False, rows=index)
         name = self.builder.array("outputs", (*lead, len(rows)))
@@ -241,7 +250,7 @@ class Irregular:
             return one
         before, after = self.lowering.history(layer)
         if not before and not after:
-            return self._rows_array(f"{layer.name}_rows", layer.size, layer)
+            return self.rows_array(f"{layer.name}_rows", layer.size, layer)
         symbol = self.lowering.symbol[id(layer)]
         dims = (f"{symbol}+{before + after}", layer.size, "B")
         base = builder.array(f"{layer.name}_rows_all", dims, nodes_first=True)
@@ -282,11 +291,11 @@ class Irregular:
         chosen, label_of = self.arrangement.edges_into(block), self.arrangement.label_of
         name = self.arrangement.name(block)
         sequence = self.group.sequence
-        out = self._ref(self._part(block.start, block.stop), sequence)
+        out = self._ref(self.part(block.start, block.stop), sequence)
         plain = block.activation.name == "identity"
         net = out
         if not plain:
-            net = self._ref(self._rows_array(f"{name}_net", len(block.nodes)), sequence)
+            net = self._ref(self.rows_array(f"{name}_net", len(block.nodes)), sequence)
         self.lowering.values[self.group.name, f"net:{block.start}:{block.stop}"] = net.name
         downs = self.arrangement.downs_in(block, chosen)
         if block.aggregation != "sum":
@@ -297,7 +306,7 @@ class Irregular:
         elif block.aggregation in ("sum", "mean"):
             target = net
             if block.aggregation == "mean":
-                target = self._ref(self._rows_array(f"{name}_sum", len(block.nodes)), sequence)
+                target = self._ref(self.rows_array(f"{name}_sum", len(block.nodes)), sequence)
             for (source, delay), edges in self.arrangement.edges(chosen, downs).items():
                 if source < 0 and not sequence:
                     edges = self._convolve(block, target, edges, name)
@@ -352,7 +361,7 @@ class Irregular:
         name: str,
     ) -> None:
         builder = self.builder
-        rows = self._rows_array(f"{name}_pixels", len(image.nodes))
+        rows = self.rows_array(f"{name}_pixels", len(image.nodes))
         index = builder.constant(f"{name}_pixel_rows", source.start + image.nodes)
         builder.emit("gather", rows, self.rows, accumulate=False, rows=index)
         x = builder.array(f"{name}_image", ("B", *geometry.in_shape))
@@ -361,7 +370,7 @@ class Irregular:
         maps = builder.array(f"{name}_maps", ("B", *geometry.out_shape))
         label = builder.constant("convolution", geometry)
         builder.emit("convolve", maps, x, kernel, geometry=label)
-        turned = self._rows_array(f"{name}_map_rows", len(grid.nodes))
+        turned = self.rows_array(f"{name}_map_rows", len(grid.nodes))
         builder.emit("transpose", turned, maps)
         index = builder.constant(f"{name}_nodes", grid.nodes)
         builder.emit("scatter", target, turned, rows=index)
@@ -397,13 +406,13 @@ class Irregular:
     def rows_like(self, name: str, layer: Layer, count: int | None = None) -> Ref:
         """Declare an array of rows for (some) nodes of a library layer."""
         size = layer.size if count is None else count
-        return self._ref(self._rows_array(name, size, layer), layer.sequence)
+        return self._ref(self.rows_array(name, size, layer), layer.sequence)
 
     def _add_rows(
         self, layer: Layer, net: Ref, parts: dict[tuple[int, int], Edges], name: str
     ) -> None:
         """Add edges into a library layer: as rows, then transposed."""
-        rows = self._ref(self._rows_array(f"{name}_extra", layer.size, layer), layer.sequence)
+        rows = self._ref(self.rows_array(f"{name}_extra", layer.size, layer), layer.sequence)
         for (source, delay), edges in parts.items():
             self.add_edges(rows, source, delay, edges, layer.size, (name, name))
         self.builder.emit("transpose", net, rows)

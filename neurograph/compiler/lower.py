@@ -60,6 +60,7 @@ class Lowering:
     builder: Builder = field(init=False)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    fixed: list[tuple[Any, Any]] = field(default_factory=list)
     outputs: dict[int, str] = field(default_factory=dict)
     parameters: dict[int, str] = field(default_factory=dict)
     parameter_of: dict[str, Parameter] = field(default_factory=dict)
@@ -112,6 +113,8 @@ class Lowering:
     def _lower_cycle(self, number: int, stage: Stage, layers: list[Layer]) -> None:
         self.direction = stage.direction
         if len(layers) == len(stage.units) and lower_cell(self, layers):
+            return
+        if self.irregular.lower_cell(number):
             return
         for layer in layers:
             self._declare_output(layer)
@@ -189,6 +192,10 @@ class Lowering:
         if len(parameter.shape) != 1:
             whole = self.builder.reshape(whole, (parameter.size,))
         return self.builder.part(whole, ((first, first + count),), name)
+
+    def take_as_constant(self, parameter: Parameter, addresses: Any, values: Any) -> None:
+        """Note that the program is right only while some weights have these values."""
+        self.fixed.append((self.offsets[id(parameter)] + addresses, values))
 
     def adopt_parameter(self, parameter: Parameter, name: str) -> None:
         """Let an array that exists be that of a parameter."""

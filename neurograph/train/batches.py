@@ -134,6 +134,7 @@ class ArrayBatches:
         for number in range(first, self.steps):
             if before is not None:
                 before(number)
+            model.executable.notice()
             if version.number != known or network.arena is not arena:
                 self._refresh()
                 known, arena = version.number, network.arena

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neurograph.compiler.operations.table import Operation, register, same_type
-from neurograph.compiler.program import Statement
+from neurograph.compiler.program import Ref, Statement
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -63,7 +63,8 @@ register(Operation("hold", _emit_hold, _gradient_hold))
 register(Operation("hold_gradient", _emit_hold_gradient))
 
 
-# cell: a recurrent layer through all its steps; x, weights, then the initial states there are
+# cell: a recurrent layer through all its steps; x, weights, then the initial states there are.
+# Inputs and states have the batch first or the nodes first, each for itself
 
 
 def _gradient_cell(backward: Backward, statement: Statement) -> None:
@@ -93,7 +94,8 @@ def _gradient_cell(backward: Backward, statement: Statement) -> None:
 
 def _cell(e: Emitter, statement: Statement) -> str:
     states = statement.out if statement.op == "cell" else statement.inputs[0]
-    steps, batch, units = e.shape(states)
+    steps, *rest = e.shape(states)
+    units, batch = rest if e.nodes_first(states) else rest[::-1]
     name = statement.get("name")
     features = statement.get("features")
     options = [f"bias={bool(statement.get('bias'))}", f"backward={bool(statement.get('turned'))}"]
@@ -107,16 +109,22 @@ def _cell(e: Emitter, statement: Statement) -> str:
     )
 
 
+def _nodes_last(e: Emitter, ref: Ref) -> str:
+    """Return a sequence as (time, batch, nodes)."""
+    return f"{e.name(ref)}.swapaxes(1, 2)" if e.nodes_first(ref) else e.name(ref)
+
+
 def _emit_cell(e: Emitter, statement: Statement) -> None:
-    x, weights, *firsts = (e.name(ref) for ref in statement.inputs)
+    weights, *firsts = (e.name(ref) for ref in statement.inputs[1:])
     states = "".join(f", {each}" for each in firsts)
-    out = e.name(statement.out)
+    x, out = _nodes_last(e, statement.inputs[0]), _nodes_last(e, statement.out)
     e.line(f"cell_forward({_cell(e, statement)}, {weights}, {x}, {out}{states})")
 
 
 def _emit_cell_gradient(e: Emitter, statement: Statement) -> None:
-    d_h, weights, d_weights, *carried = (e.name(ref) for ref in statement.inputs)
-    d_x = e.name(statement.out) if statement.get("to_x") else "None"
+    d_h = _nodes_last(e, statement.inputs[0])
+    weights, d_weights, *carried = (e.name(ref) for ref in statement.inputs[1:])
+    d_x = _nodes_last(e, statement.out) if statement.get("to_x") else "None"
     extra = ", add=True" if statement.accumulate and statement.get("to_x") else ""
     names = list(carried)
     extra += f", d_h_first={names.pop(0)}" if statement.get("to_h") else ""
