@@ -216,7 +216,7 @@ def test_the_summary_counts_nodes_made_by_hand_and_is_printed(capsys):
 IMAGE = (3, 4, 2)
 REFUSED = [
     (lambda: ng.Conv2D(4, 5, name="c")(ng.Input(IMAGE, name="photo")), ng.ShapeError,
-     r"Conv2D 'c' on 'photo' of shape \(3, 4, 2\): a window of \(5, 5\) cells .* does not fit"),
+     r"Conv2D 'c' on 'photo' of shape \(3, 4, 2\): a window of 5x5 cells does not fit into 3x4; "),
     (lambda: ng.Conv2D(4, 2, groups=3)(ng.Input(IMAGE)), ng.OptionError,
      "3 groups do not divide 2 channels into 4 filters"),
     (lambda: ng.Conv2D(4, 2)(ng.Input((3, 4))), ng.ShapeError,
@@ -230,7 +230,7 @@ REFUSED = [
     (lambda: ng.Conv1D(2, 2)(ng.Input((None, 3))), ng.ShapeError,
      "the number of time steps of 'input' is not known"),
     (lambda: ng.MaxPooling2D(5)(ng.Input(IMAGE)), ng.ShapeError,
-     r"MaxPooling2D on 'input' of shape \(3, 4, 2\): a window of \(5, 5\)"),
+     r"MaxPooling2D on 'input' of shape \(3, 4, 2\): a window of 5x5 cells"),
     (lambda: ng.MaxPooling2D(2, padding=2)(ng.Input(IMAGE)), ng.ShapeError,
      "lies wholly outside"),
     (lambda: ng.Flatten()(ng.Input((None, 3))), ng.ShapeError, "Flatten: the number of time steps"),

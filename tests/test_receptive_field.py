@@ -57,3 +57,5 @@ def test_the_output_depends_on_nothing_outside_its_field(name: str) -> None:
 def test_a_node_of_no_network_is_refused() -> None:
     with pytest.raises(ng.GraphError, match="put the node into a network"):
         ng.receptive_field(ng.Node("tanh", name="lonely"))
+    with pytest.raises(ng.GraphError, match="got 3, expected a node"):
+        ng.receptive_field(3)

@@ -57,7 +57,7 @@ def receptive_field(node: Node) -> ReceptiveField:
     Raises
     ------
     GraphError
-        If the node belongs to no network.
+        If it is no node, or belongs to no network.
 
     Examples
     --------
@@ -68,6 +68,10 @@ def receptive_field(node: Node) -> ReceptiveField:
     >>> print(ng.receptive_field(net.layer("conv2d_1")[2, 2, 0]))
     conv2d_1[2, 2, 0] sees 25 of 81 nodes of input: 5 x 5 x 1 (2..6, 2..6, 0..0)
     """
+    if not isinstance(node, Node):
+        raise GraphError(
+            f"receptive_field: got {node!r}, expected a node such as net.layer('conv2d')[3, 4, 0]"
+        )
     network = node.layer.network
     if network is None:
         raise GraphError(f"{node.label}: put the node into a network first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -75,11 +76,20 @@ class Geometry2D:
                 f"{self.filters} filters: choose a common divisor of both"
             )
         if self.out_shape[0] < 1 or self.out_shape[1] < 1:
-            raise ShapeError(
-                f"a window of {self.extent} cells (kernel {self.kernel}, dilation {self.dilation}) "
-                f"does not fit into {self.in_shape[:2]} with padding {self.padding}: "
-                'use a smaller kernel or padding="same"'
-            )
+            raise ShapeError(self._too_large())
+
+    def _too_large(self) -> str:
+        line = self.in_shape[0] == self.kernel[0] == 1
+
+        def cells(pair: Sequence[int]) -> str:
+            return str(pair[1]) if line else f"{pair[0]}x{pair[1]}"
+
+        spread = "" if max(self.dilation) == 1 else f" ({cells(self.kernel)} before dilation)"
+        border = f" padded by {self.padding}" if any(self.padding) else ""
+        return (
+            f"a window of {cells(self.extent)} cells{spread} does not fit into "
+            f'{cells(self.in_shape)}{border}; make it smaller, or use padding="same"'
+        )
 
     @classmethod
     def of(
