@@ -24,8 +24,19 @@ COUNTS = {
     "resnet50": 25_557_032,
     "resnet101": 44_549_160,
     "resnet18_cifar": 11_173_962,
+    "resnet20_cifar": 272_474,
+    "resnet56_cifar": 855_770,
 }
-LAYERS = {"vgg8_cifar": 8, "vgg16": 16, "resnet18": 18, "resnet34": 34, "resnet101": 101}
+LAYERS = {
+    "vgg8_cifar": 8,
+    "vgg16": 16,
+    "resnet18": 18,
+    "resnet34": 34,
+    "resnet101": 101,
+    "resnet20_cifar": 20,
+    "resnet56_cifar": 56,
+}
+SHORTCUTS = {"resnet18": 3, "resnet34": 3, "resnet101": 4, "resnet20_cifar": 2, "resnet56_cifar": 2}
 
 
 def trained(net):
@@ -42,8 +53,8 @@ def test_an_architecture_has_the_parameters_of_the_original(name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_an_architecture_is_as_deep_as_its_name_says(name):
     kinds = [layer.kind for layer in zoo.get(name)().layers]
-    shortcuts = 0 if "vgg" in name else 3 + (name == "resnet101")
-    assert kinds.count("conv2d") + kinds.count("dense") - shortcuts == LAYERS[name]
+    weighted = kinds.count("conv2d") + kinds.count("dense")
+    assert weighted - SHORTCUTS.get(name, 0) == LAYERS[name]
 
 
 def test_the_inception_of_the_paper_has_its_parameters():

@@ -38,7 +38,7 @@ _TABLE: dict[str, _Row] = {
     **{f"resnet{depth}": ("resnet", "resnet", {"depth": depth}) for depth in (18, 34, 50, 101)},
     **{
         f"resnet{depth}_cifar": ("resnet", "resnet_cifar", {"depth": depth})
-        for depth in (18, 34, 50, 101)
+        for depth in (18, 34, 50, 101, 20, 32, 44, 56)
     },
 }
 

@@ -60,6 +60,7 @@ TABLE: dict[int, tuple[Block, tuple[int, ...]]] = {
     50: (bottleneck, (3, 4, 6, 3)),
     101: (bottleneck, (3, 4, 23, 3)),
 }
+THIN = (20, 32, 44, 56)  # depths of section 4.2, for CIFAR-10: 6 n + 2
 
 
 def resnet(
@@ -80,7 +81,8 @@ def resnet(
     inputs = Input(input_shape)
     x = Activation("relu")(_convolution(inputs, 64, 7, strides=2))
     x = MaxPooling2D(3, strides=2, padding=1)(x)
-    return _stages(inputs, x, classes, depth, f"resnet{depth}", seed)
+    block, counts = TABLE[depth]
+    return _stages(inputs, x, classes, block, 64, counts, f"resnet{depth}", seed)
 
 
 def resnet_cifar(
@@ -92,19 +94,38 @@ def resnet_cifar(
 ) -> Network:
     """Return ResNet for small pictures: it begins with one 3 x 3 convolution and no pooling.
 
+    Depths 18, 34, 50 and 101 are the large ones with another beginning. Depths 20, 32, 44 and 56
+    are the paper's own for CIFAR-10 (section 4.2): three stages of 16, 32 and 64 filters; the
+    shortcuts between them are projections (option B).
+
     >>> resnet_cifar().layer("activation_16").shape
     (4, 4, 512)
+    >>> net = resnet_cifar(depth=20)
+    >>> sum(each.size for each in net.parameters.values() if each.trainable)
+    272474
     """
+    thin = depth in THIN
+    block, counts = (basic, (depth // 6,) * 3) if thin else TABLE[depth]
+    filters = 16 if thin else 64
     inputs = Input(input_shape)
-    x = Activation("relu")(_convolution(inputs, 64, 3))
-    return _stages(inputs, x, classes, depth, f"resnet{depth}_cifar", seed)
+    x = Activation("relu")(_convolution(inputs, filters, 3))
+    return _stages(inputs, x, classes, block, filters, counts, f"resnet{depth}_cifar", seed)
 
 
-def _stages(inputs: Layer, x: Layer, classes: int, depth: int, name: str, seed: Any) -> Network:
-    block, counts = TABLE[depth]
-    for stage, (filters, count) in enumerate(zip((64, 128, 256, 512), counts, strict=True)):
+def _stages(
+    inputs: Layer,
+    x: Layer,
+    classes: int,
+    block: Block,
+    filters: int,
+    counts: Sequence[int],
+    name: str,
+    seed: Any,
+) -> Network:
+    """Add the stages, each of twice the filters and half the size of the one before."""
+    for stage, count in enumerate(counts):
         for number in range(count):
-            x = block(x, filters, 2 if stage > 0 and number == 0 else 1)
+            x = block(x, filters * 2**stage, 2 if stage > 0 and number == 0 else 1)
     x = GlobalAveragePooling2D()(x)
     x = Dense(classes, activation="softmax")(x)
     return Network(inputs=inputs, outputs=x, name=name, seed=seed)

@@ -76,7 +76,7 @@ def vgg_cifar(
             layers += [MaxPooling2D(2), *([Dropout(0.2)] if depth > 8 else [])]
         else:
             plain = Conv2D(int(cell), 3, padding="same", kernel_initializer="he_normal")
-            layers += [plain, BatchNormalization(), Activation("relu")]
+            layers += [plain, BatchNormalization(momentum=0.9), Activation("relu")]
     layers.append(Flatten())
     for units in (256,) if depth == 8 else (512, 512):
         layers += [Dense(units, **RELU), *([Dropout(0.2)] if depth > 8 else [])]
