@@ -1,6 +1,6 @@
 """A network of the zoo on CIFAR-10, with pictures shifted and turned over: curves, and kernels.
 
-python examples/cifar.py [cbapd | vgg8_cifar | resnet18_cifar | …]
+python examples/cifar.py [cbapd | vgg8_cifar | resnet20_cifar | resnet18_cifar | …]
 """
 
 import sys
@@ -13,13 +13,16 @@ def main(name: str = "cbapd", quick: bool = False, folder: str = ".") -> float:
     if quick:
         data = data.take(500, 200)
     data = data.scaled()
+    epochs, batch = (1, 64) if quick else (15, 64)
+    steps = epochs * -(-len(data.train.x) // batch)
     net = ng.zoo.get(name)(seed=0)
     net.summary()
-    model = net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    adam = ng.AdamW(ng.CosineDecay(0.002 if "resnet" in name else 0.001, steps), weight_decay=0.01)
+    model = net.compile(adam, "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(
         *data.train,
-        batch_size=64,
-        epochs=1 if quick else 8,
+        batch_size=batch,
+        epochs=epochs,
         augment=ng.datasets.Augmentation(ng.datasets.Flip(), ng.datasets.Shift(0.1)),
         validation_data=data.test,
     )
