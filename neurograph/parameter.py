@@ -227,6 +227,18 @@ class Parameter:
         """Whether training may change the weight with this flat index."""
         return self._trainable and (self.frozen is None or not self.frozen.reshape(-1)[index])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: all but the two views, and what ties it to a network."""
+        left_out = ("__weakref__", "_flat", "_gradient_flat", "version")
+        return {name: getattr(self, name) for name in self.__slots__ if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._flat, self._gradient_flat, self.version = [], [], Version()
+        if self._value is not None and self._gradient is not None:
+            self._bind(np.array(self._value, order="C"), np.array(self._gradient, order="C"))
+
     def __repr__(self) -> str:
         kind = self._value.dtype if self._value is not None else "not drawn yet"
         return f"Parameter({self.name!r}, shape={self.shape}, {kind})"

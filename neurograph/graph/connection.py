@@ -305,6 +305,13 @@ class Connection:
             if network is not None:
                 network.handmade.changed()
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.downstream_node._network() is None:
+            return super().__reduce_ex__(protocol)
+        from neurograph.graph.verbs import recipe
+
+        return recipe(self)
+
     def __str__(self) -> str:
         return f"{self.label}: weight {self.weight:.6g}, gradient {self.gradient:.6g}"
 

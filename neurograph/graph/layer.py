@@ -319,6 +319,13 @@ class Layer:
         """The name of the activation or whole-layer function."""
         return self.function.name if self.function is not None else self.activation.name
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self.network is None:
+            return super().__reduce_ex__(protocol)
+        from neurograph.graph.verbs import recipe
+
+        return recipe(self)
+
     def __str__(self) -> str:
         how = "" if self.role in ("input", "const") else f", {self.activation_name}"
         return f"{self.name or self.kind}: {self.role} of shape {self.shape}{how}"

@@ -324,6 +324,13 @@ class Node:
 
         return explain_node(self, sample, step, limit)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._network() is None:
+            return super().__reduce_ex__(protocol)
+        from neurograph.graph.verbs import recipe
+
+        return recipe(self)
+
     def __str__(self) -> str:
         return (
             f"{self.label}: {self._activation.name} of {self._aggregation}, "

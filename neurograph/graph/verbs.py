@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import networkx as nx
     from numpy.typing import ArrayLike, NDArray
 
+    from neurograph.graph.connection import Connection
+    from neurograph.graph.layer import Layer
     from neurograph.graph.network import Network
     from neurograph.graph.node import Node
     from neurograph.inspect.paths import Path
@@ -436,6 +438,12 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
 
         save(path, cast("Network", self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how ``copy.deepcopy`` and ``pickle`` make an equal network, not compiled yet."""
+        from neurograph.storage.copying import recipe_of_network
+
+        return recipe_of_network(cast("Network", self))
+
     def load_weights(self, path: StrPath) -> None:
         """Take over the weights of a file, by name: .safetensors, .npz, JSON or text.
 
@@ -477,6 +485,19 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         from neurograph.storage.loading import load_npz
 
         load_npz(cast("Network", self), path)
+
+
+def recipe(part: Node | Layer | Connection) -> tuple[Any, ...]:
+    """Return how ``copy.deepcopy`` and ``pickle`` find a part of a network in its copy."""
+    from neurograph.graph.layer import Layer
+    from neurograph.graph.node import Node
+    from neurograph.storage import copying
+
+    if isinstance(part, Layer):
+        return copying.recipe_of_layer(part)
+    if isinstance(part, Node):
+        return copying.recipe_of_node(part)
+    return copying.recipe_of_connection(part)
 
 
 def explain_node(node: Node, sample: int, step: int, limit: int) -> str:

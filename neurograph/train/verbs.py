@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 class ModelVerbs:
     """Training a model, and keeping it."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how ``copy.deepcopy`` and ``pickle`` make an equal model of an equal network."""
+        from neurograph.train.copying import recipe_of_model
+
+        return recipe_of_model(cast("Model", self))
+
     def fit(
         self,
         x: Any,
