@@ -45,7 +45,8 @@ class Case:
     gaps : bool
         Whether steps of the inputs are 0: the last of one sample, one in the midst of another.
     tags : set of str
-        Kinds of case, to choose by: "handmade", "sequence", "cycle", "noise", "network".
+        Kinds of case, to choose by: "handmade", "sequence", "cycle", "noise", "network",
+        "stateful".
     """
 
     name: str

@@ -104,6 +104,7 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     row("lstm_states_backwards", _all_states(lstm, 2, go_backwards=True), *WAY)
     row("lstm_fixed_state", _fixed_state, *WAY)
     row("encoder_decoder", _encoder_decoder, *WAY, "network", steps=6)
+    cell("lstm_stateful", lambda: lstm(3, stateful=True), lambda: ng.Dense(2), tags=("stateful",))
     cell("gru", lambda: gru(4), lambda: ng.Dense(2))
     cell("gru_no_bias", lambda: gru(3, use_bias=False, go_backwards=True))
     cell("gru_before", lambda: gru(3, reset_after=False, return_sequences=True))

@@ -22,9 +22,9 @@ NOT_KERAS = {
     "add_over_time", "average_pooling2d_same", "average_pooling1d",
     "one_minus", "pruned", "recursive", "recursive_nodes", "child_sum_tree_lstm", "repeated_each",
 }  # fmt: skip
-# cycles whose layers Keras has; those with initial states are in test_layers_recurrent
+# cycles whose layers Keras has; those with states are in test_layers_recurrent and test_stateful
 RECURRENT = ("simple_rnn", "lstm", "gru", "bidirectional", "masking", "embedding", "repeat_vector")
-NOT_KERAS_RECURRENT = ("states", "states_backwards", "state", "apart")
+NOT_KERAS_RECURRENT = ("states", "states_backwards", "state", "stateful", "apart")
 
 
 def twin(keras, net):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurograph.check.numeric import STEP, Weight
 from neurograph.check.setting import Setting
+from neurograph.graph.states import states_kept
 from neurograph.parameter import Parameter
 
 Array = NDArray[Any]
@@ -43,7 +44,8 @@ class CompiledSide:
         """Return E, regularizers included."""
         if self.training:
             return self.gradients()
-        return float(self.model.evaluate(self.x, self.y, batch_size=self.count))
+        with states_kept(self.setting.network):
+            return float(self.model.evaluate(self.x, self.y, batch_size=self.count))
 
     def derivatives(self, weights: Sequence[Weight], step: float = STEP) -> tuple[Array, Array]:
         """Return dE/d weight, and the jump between its one-sided forms: (weights,) both."""

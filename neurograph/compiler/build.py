@@ -19,7 +19,9 @@ from neurograph.compiler.program import (
     statements,
 )
 from neurograph.compiler.settle import settle
+from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
+from neurograph.graph.states import stateful_layers
 from neurograph.parameter import Parameter
 
 
@@ -53,6 +55,8 @@ class Built:
 
     ``fixed`` are places in the vector of all parameters, and the weights that the program takes to
     be there for good.
+    ``states`` are the stateful layers, each with the array that it begins with ("": nobody reads
+    it) and the one that the next batch is to begin with.
     """
 
     program: Program
@@ -62,6 +66,7 @@ class Built:
     inputs: tuple[str, ...]
     row_of_node: Any
     fixed: tuple[tuple[Any, Any], ...]
+    states: tuple[tuple[Layer, str, str], ...]
 
 
 def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Built:
@@ -88,6 +93,10 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
         program.inputs,
         lowering.irregular.row,
         tuple(lowering.fixed),
+        tuple(
+            (layer, lowering.states.get(id(layer), ""), after)
+            for layer, after in zip(stateful_layers(network), lowering.next_states, strict=True)
+        ),
     )
 
 
@@ -138,7 +147,7 @@ def add_backward(
     backward.run(program.forward)
     _add_penalties(backward, lowering)
     _zero_untouched(backward)
-    kept = tuple(
+    gradients = tuple(
         backward.name_of(name)
         for name in (program.inputs if options.inputs_too else ())
         if program.base(name) in backward.names
@@ -158,7 +167,7 @@ def add_backward(
         )
     )
     return (
-        replace(found, forward=program.forward, values=values, kept=kept),
+        replace(found, forward=program.forward, values=values, kept=gradients + program.kept),
         (*targets, *weights),
     )
 

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from neurograph.compiler.names import identifier
+from neurograph.compiler.program import Attribute, Ref
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
+from neurograph.graph.states import last_step
+from neurograph.graph.temporal import StepConnections
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -82,20 +85,24 @@ def lower_cell(lowering: Lowering, layers: list[Layer]) -> bool:
     out = builder.array(hidden.name, (*lowering.lead(hidden), *hidden.shape))
     lowering.outputs[id(hidden)] = out
     lowering.values[hidden.name, "output"] = out
-    builder.emit(
-        "cell",
-        out,
-        lowering.read(found.source),
-        joint,
-        *_first_states(lowering, found),
-        accumulate=False,
-        kind=found.kind,
-        name=identifier(hidden.name),
-        features=found.source.size,
-        bias=int(found.bias),
-        turned=int(found.delay < 0),
-        activation=hidden.activation.name if found.kind == "simple" else "tanh",
-    )
+    options: dict[str, Attribute] = {
+        "kind": found.kind,
+        "name": identifier(hidden.name),
+        "features": found.source.size,
+        "bias": int(found.bias),
+        "turned": int(found.delay < 0),
+        "activation": hidden.activation.name if found.kind == "simple" else "tanh",
+    }
+    inputs: list[str | Ref] = [lowering.read(found.source), joint]
+    inputs += _first_states(lowering, found)
+    memory = found.parts.get("cell")
+    if memory is None or not (memory.stateful or _readers(layers, memory)):
+        builder.emit("cell", out, *inputs, accumulate=False, given=options)
+    else:
+        last = builder.array(f"{memory.name}_last", ("B", *memory.shape))
+        lowering.finals[id(memory)] = last
+        builder.emit("cell", out, *inputs, accumulate=False, given=options | {"last": last})
+        builder.emit("last_memory", last, out, accumulate=False, given=options)
     for layer in layers:
         for bundle in layer.incoming:
             lowering.note(bundle, f"{found.kind} cell", "all gates and steps in one operation")
@@ -238,9 +245,10 @@ def _gru(cell: Outline, units: int) -> Table:
 
 def _may_fuse(lowering: Lowering, found: Found, layers: list[Layer]) -> bool:
     """Whether nobody outside reads a part or the states at another step, and all else fits."""
-    inside = set(map(id, layers))
     for layer in layers:
-        readers = [b for b in layer.outgoing if id(b.target) not in inside]
+        readers = _readers(layers, layer)
+        if layer is found.parts.get("cell") and all(map(_takes_last, readers)):
+            readers = []
         if readers and (layer is not found.hidden or any(b.delay for b in readers)):
             return False
         if lowering.irregular.arrangement.delays_from(layer) or lowering.irregular.feeds(layer):
@@ -254,6 +262,17 @@ def _may_fuse(lowering: Lowering, found: Found, layers: list[Layer]) -> bool:
     if found.kind == "simple" and found.hidden.activation.name not in SIMPLE_ACTIVATIONS:
         return False
     return id(found.source) in lowering.outputs
+
+
+def _readers(layers: list[Layer], layer: Layer) -> list[Bundle]:
+    """Return what leads from one of the layers of a cycle to others."""
+    inside = set(map(id, layers))
+    return [bundle for bundle in layer.outgoing if id(bundle.target) not in inside]
+
+
+def _takes_last(bundle: Bundle) -> bool:
+    """Whether a bundle reads only the step that is calculated last."""
+    return isinstance(bundle, StepConnections) and bundle.step == last_step(bundle.source)
 
 
 def _joint_weights(lowering: Lowering, found: Found) -> str | None:
@@ -286,17 +305,19 @@ def _first_states(lowering: Lowering, found: Found) -> list[str]:
     """Return the arrays (B, units) of the initial states that are not 0."""
     cell = found.parts.get("cell")
     given = [found.hidden.initial, cell.initial if cell is not None else None]
-    if all(each is None for each in given):
+    if all(each is None for each in given) and not found.hidden.stateful:
         return []
     names = []
     for layer, initial in zip((found.hidden, cell), given, strict=True):
         if layer is None:
             continue
+        begun = lowering.begin(layer)
+        if begun is not None:
+            names.append(begun)
+            continue
         name = lowering.builder.array(f"{layer.name}_first", ("B", *layer.shape))
         if initial is None:
             lowering.builder.emit("fill", name, accumulate=False, value=0)
-        elif isinstance(initial, Layer):
-            lowering.builder.emit("copy", name, lowering.outputs[id(initial)])
         else:
             table = lowering.table(f"{layer.name}_state", np.asarray(initial), layer.shape)
             lowering.builder.emit("copy", name, table)

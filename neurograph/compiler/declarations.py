@@ -19,7 +19,7 @@ _TITLES = {
     "gradient": "# gradients of the parameters: parts of one vector",
     "delta": "# gradients of the values",
 }
-_FED = ("input", "target", "noise")
+_FED = ("input", "target", "noise", "state")
 
 
 class Declarations:
@@ -124,6 +124,8 @@ class Declarations:
         reshaped = f".reshape({_tuple(shape)})" if len(shape) != 1 else ""
         if array.role in ("parameter", "gradient"):
             return f"{array.role}s[{array.offset}:{array.offset + math.prod(shape)}]{reshaped}"
+        if array.role == "state":  # fed only where a batch goes on from another
+            return f"np.zeros({_tuple(shape)}, np.{array.dtype})"
         k = self.storage.buffer_of.get(array.name)
         if k is None or k not in self.shared:
             return f"np.empty({_tuple(shape)}, np.{array.dtype})"

@@ -24,6 +24,7 @@ from neurograph.errors import ShapeError
 from neurograph.graph.clocks import clocks
 from neurograph.graph.network import Network
 from neurograph.graph.spatial import WindowConnections
+from neurograph.graph.states import state_for
 from neurograph.kernels.team import Team
 from neurograph.parameter import Array
 
@@ -148,6 +149,10 @@ class Executable:
                 title=self._title(mode, sizes),
                 team=self.team,
             )
+            found.states = [
+                (layer, found.arrays[first] if first else None, found.arrays[after])
+                for layer, first, after in built.states
+            ]
             self._plans[mode, sizes] = found
         return found
 
@@ -180,7 +185,8 @@ class Executable:
         return tuple(found)
 
     def after_training(self, plan: Plan) -> None:
-        """Let the moving statistics of normalisations take in the batch of a training step."""
+        """Let moving statistics and stateful layers take in the batch of a training step."""
+        self.carry(plan)
         for function, net in plan.moving:
             function.update_moving(plan.arrays[net])
         for workspace, function in plan.normalized:
@@ -211,8 +217,21 @@ class Executable:
         for name, array in zip(self.built(mode).inputs, inputs, strict=True):
             place = plan.arrays[name]
             place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+        self.feed_states(plan)
         if mode.training:
             self.draw_noise(plan)
+
+    def feed_states(self, plan: Plan) -> None:
+        """Let a batch begin where the one before ended, in stateful layers."""
+        for layer, first, _ in plan.states:
+            state = state_for(layer, plan.sizes.batch)
+            if first is not None:
+                first[...] = 0 if state is None else state
+
+    def carry(self, plan: Plan) -> None:
+        """Let stateful layers remember where the batch that a plan has just run ended."""
+        for layer, _, after in plan.states:
+            layer.state = after.copy()
 
     def draw_noise(self, plan: Plan) -> None:
         """Draw the noise of a training step: dropout."""

@@ -26,6 +26,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.schedule import Stage
 from neurograph.graph.spatial import PoolingConnections
+from neurograph.graph.states import last_step, stateful_layers
 from neurograph.layer_functions import OneHot, Softmax
 from neurograph.noise import noise_sampler
 from neurograph.parameter import Parameter
@@ -64,6 +65,9 @@ class Lowering:
     outputs: dict[int, str] = field(default_factory=dict)
     parameters: dict[int, str] = field(default_factory=dict)
     parameter_of: dict[str, Parameter] = field(default_factory=dict)
+    states: dict[int, str] = field(default_factory=dict)
+    next_states: list[str] = field(default_factory=list)
+    finals: dict[int, str] = field(default_factory=dict)
     inside: set[int] = field(default_factory=set)
     symbol: dict[int, str] = field(default_factory=dict)
     looping: bool = False
@@ -97,6 +101,7 @@ class Lowering:
             else:
                 self._lower_cycle(number, stage, layers)
         outputs = tuple(self._output(port) for port in network.outputs)
+        self._keep_states()
         return Program(
             self.builder.arrays,
             tuple(self.builder.steps),
@@ -108,6 +113,7 @@ class Lowering:
                 self.outputs[id(port.layer)] if port.indices is None else self.outputs[-1]
                 for port in network.inputs
             ),
+            tuple(self.next_states),
         )
 
     def _lower_cycle(self, number: int, stage: Stage, layers: list[Layer]) -> None:
@@ -158,16 +164,38 @@ class Lowering:
         return view
 
     def _initial(self, layer: Layer, place: str) -> None:
-        if layer.initial is None:
-            self.builder.emit("fill", place, accumulate=False, value=0)
-        elif isinstance(layer.initial, Layer):
+        begun = self.begin(layer)
+        if begun is not None:
             for step in range(cast(int, self.builder.arrays[place].dims[0])):
                 one = self.builder.part(place, ((step, step + 1),))
                 one = self.builder.reshape(one, ("B", *layer.shape))
-                self.builder.emit("copy", one, self.outputs[id(layer.initial)])
+                self.builder.emit("copy", one, begun)
+        elif layer.initial is None:
+            self.builder.emit("fill", place, accumulate=False, value=0)
         else:
             table = self.table(f"{layer.name}_state", np.asarray(layer.initial), layer.shape)
             self.builder.emit("copy", place, table)
+
+    def begin(self, layer: Layer) -> str | None:
+        """Return the array (B, shape) that a layer begins with, if each sample has its own."""
+        if isinstance(layer.initial, Layer):
+            return self.builder.reshape(self.outputs[id(layer.initial)], ("B", *layer.shape))
+        if not layer.stateful:
+            return None
+        if id(layer) not in self.states:
+            name = self.builder.array(f"{layer.name}_state", ("B", *layer.shape), "state")
+            self.states[id(layer)] = name
+            self.builder.constants[f"{name}_layer"] = layer
+        return self.states[id(layer)]
+
+    def _keep_states(self) -> None:
+        """Make the arrays of what the next batch begins with, one for each stateful layer."""
+        for layer in stateful_layers(self.network):
+            name = self.finals.get(id(layer))
+            if name is None:
+                name = self.builder.array(f"{layer.name}_next", ("B", *layer.shape))
+                self.builder.emit("step", name, self.outputs[id(layer)], at=last_step(layer))
+            self.next_states.append(name)
 
     def table(self, name: str, contents: Any, dims: tuple[Dim, ...]) -> str:
         """Declare an array whose contents are fixed; return its name."""

@@ -18,7 +18,7 @@ _KERNEL_HOMES = {
     "convolve_weight_gradient",
     "neurograph.kernels.pooling": "PoolingWorkspace max_pool max_pool_gradient average_pool "
     "average_pool_gradient",
-    "neurograph.kernels.cells": "Cell cell_forward cell_backward",
+    "neurograph.kernels.cells": "Cell cell_forward cell_backward last_memory",
     "neurograph.kernels.normalization": "BatchNormWorkspace batch_norm batch_norm_inference "
     "batch_norm_gradient",
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurograph.compiler.arena import Arena
 from neurograph.compiler.emit import Emitter
@@ -16,6 +17,7 @@ from neurograph.compiler.names import KERNELS
 from neurograph.compiler.program import Program, statements
 from neurograph.compiler.storage import Sizes, assign
 from neurograph.errors import CompileError
+from neurograph.graph.layer import Layer
 
 _count = 0
 
@@ -34,6 +36,8 @@ class Plan:
         Returns the loss.
     bytes : int
         The memory of the values, without parameters.
+    states : list
+        The stateful layers, each with its array before the first step and after the last.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Plan:
         self.forward: Callable[[], None] = self.arrays["forward"]
         self.backward: Callable[[], float] | None = self.arrays.get("backward")
         self._verify(emitter)
+        self.states: list[tuple[Layer, NDArray[Any] | None, NDArray[Any]]] = []
         self.lead = {name: array.lead for name, array in program.arrays.items()}
         self.normalized = [
             (

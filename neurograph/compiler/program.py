@@ -34,9 +34,9 @@ class View:
 class Array:
     """A named array.
 
-    ``role`` is ``value``, ``input``, ``target``, ``parameter``, ``gradient``, ``noise`` or
-    ``table`` (contents fixed when the plan is made). ``nodes_first`` arrays have the nodes before
-    the batch.
+    ``role`` is ``value``, ``input``, ``target``, ``parameter``, ``gradient``, ``noise``, ``table``
+    (contents fixed when the plan is made) or ``state`` (what the batch before left).
+    ``nodes_first`` arrays have the nodes before the batch.
     """
 
     name: str
@@ -129,7 +129,8 @@ class Program:
         ``(layer name, "net" | "output" | "delta")`` to the array that holds it.
     outputs, inputs : tuple of str
     kept : tuple of str
-        Arrays besides the outputs that are read after a run: gradients of the inputs.
+        Arrays besides the outputs that are read after a run: gradients of the inputs, states
+        for the next batch.
     """
 
     arrays: Mapping[str, Array]

@@ -17,7 +17,7 @@ from neurograph.compiler.program import Dim, Loop, Program, Statement, Step
 from neurograph.errors import CompileError
 from neurograph.functions import Activation
 
-OUTSIDE = ("input", "target", "noise", "table")
+OUTSIDE = ("input", "target", "noise", "table", "state")
 ITEM_SIZES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
 
 

@@ -27,6 +27,13 @@ def _unfold(lowering: Lowering, bundle: UnfoldConnections, net: Ref) -> None:
 
 
 def _step(lowering: Lowering, bundle: StepConnections, net: Ref) -> None:
+    final = lowering.finals.get(id(bundle.source))
+    if final is not None:
+        lowering.note(bundle, "step", "the memory after the last step")
+        lowering.builder.emit(
+            "copy", net, lowering.builder.reshape(final, ("B", *bundle.target.shape))
+        )
+        return
     source = lowering.reshaped(lowering.read(bundle.source), bundle.target.shape, True)
     lowering.note(bundle, "step", f"step {bundle.step} of the sequence")
     lowering.builder.emit("step", net, source, at=bundle.step)

@@ -6,8 +6,14 @@ from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Loop, Program, Ref, Statement
 from neurograph.errors import CompileError
 
-_READY = ("input", "target", "parameter", "gradient", "noise", "table")
-_GIVEN = ("target", "parameter", "noise", "table")  # set from outside, never by a statement
+_READY = ("input", "target", "parameter", "gradient", "noise", "table", "state")
+_GIVEN = (
+    "target",
+    "parameter",
+    "noise",
+    "table",
+    "state",
+)  # set from outside, never by a statement
 
 
 def verify(program: Program, after: str = "") -> None:

@@ -14,6 +14,7 @@ from neurograph.errors import GraphError, ShapeError
 from neurograph.functions import Activation, get_aggregation
 from neurograph.graph.connection import Connection
 from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.graph.states import reset_states, stateful_parts
 from neurograph.layer_functions import LayerFunction, resolve_activation
 from neurograph.parameter import Parameter
 
@@ -69,6 +70,9 @@ class Layer:
     mask : Layer or None
         A sequence of one node, 1 or 0: where it is 0 the layer repeats its output of the step
         before.
+    stateful : bool
+        Whether a batch begins with the outputs of the last step of the batch before, ``state``,
+        an array (batch, shape); None after a reset.
     """
 
     def __init__(
@@ -103,6 +107,8 @@ class Layer:
         self.const: Layer | None = None
         self._initial: Any = None
         self.mask: Layer | None = None
+        self.stateful = False
+        self.state: Any = None
         self.config: dict[str, Any] = {}
         self.network: Network | None = None
         self.offset = 0
@@ -235,6 +241,26 @@ class Layer:
         self._initial = initial
         if self.network is not None:
             self.network.version.number += 1
+
+    @property
+    def states(self) -> list[Any]:
+        """What a stateful layer remembers: hidden, cell; (batch, units), None after a reset."""
+        return [part.state for part in stateful_parts(self)]
+
+    def reset_states(self, states: Any = None) -> None:
+        """Let a stateful layer begin its next batch anew, or with given states.
+
+        Parameters
+        ----------
+        states : array or list of arrays, (batch, units), optional
+            As ``states`` gives them.
+
+        Raises
+        ------
+        GraphError, ShapeError
+            Their number or shape does not fit.
+        """
+        reset_states(stateful_parts(self), states)
 
     # values -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from neurograph.graph.states import reset_states, stateful_layers
 from neurograph.graph.trees import takes_trees
 
 if TYPE_CHECKING:
@@ -329,6 +330,10 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
             threads,
             loss_weights,
         )
+
+    def reset_states(self) -> None:
+        """Let all stateful layers begin their next batch anew; see ``Layer.reset_states``."""
+        reset_states(stateful_layers(cast("Network", self)))
 
     def get_weights(self) -> list[NDArray[Any]]:
         """Return copies of all weights, in Keras's order and layouts, hand-made ones last."""

@@ -234,6 +234,7 @@ class LayerReader:
                 setattr(layer, key, self.by_row[row.whole(key, below=len(self.rows))])
         if "tutorial" in row and layer.role == "const" and layer.root is not None:
             layer.config["after"] = layer.root.size  # it counts as the last node
+        layer.stateful = "stateful" in row
         if "initial_layer" in row:
             layer.initial = self.by_row[row.whole("initial_layer", below=len(self.rows))]
         for name, number in row.mapping("parts").items():

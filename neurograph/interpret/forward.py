@@ -12,6 +12,7 @@ from neurograph.errors import DataError, GraphError, ShapeError
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.node import Node
+from neurograph.graph.states import last_step, stateful_layers
 from neurograph.interpret.feed import Feed, Inputs, by_part, feed
 from neurograph.interpret.walk import Pace, Unit, Walk
 
@@ -46,7 +47,7 @@ def forward(
         it. Without training they are 1 unless given.
     initial : mapping, optional
         Initial states for this run instead of the network's own, by layer, node or name; of the
-        layer's shape or (batch, shape).
+        layer's shape or (batch, shape). Stateful layers begin with what ``carry`` kept.
     mask : array_like, optional
         1 or 0 for every step, (time,) or (batch, time): where it is 0, the nodes on cycles through
         time repeat their output of the step before. Layers with a mask of their own go by that.
@@ -94,6 +95,13 @@ def forward(
     if dtype is np.float64 and not injected:
         walk.seen = network._sample = inputs
     return [taken(port, "output") for port in network.outputs]
+
+
+def carry(network: Network) -> None:
+    """Let stateful layers remember where the last ``forward`` ended; the next begins there."""
+    for layer in stateful_layers(network):
+        last = np.moveaxis(layer.timeline.output[..., last_step(layer)], 0, -1)
+        layer.state = np.array(last.reshape(-1, *layer.shape))
 
 
 def _start(walk: Walk, given: Feed, dtype: Any) -> None:

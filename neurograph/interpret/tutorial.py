@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurograph.errors import DataError, GraphError, OptionError, ShapeError
 from neurograph.graph.network import Network
 from neurograph.interpret.backward import backward, calc_gradients, update_weights
-from neurograph.interpret.forward import forward, taken
+from neurograph.interpret.forward import carry, forward, taken
 from neurograph.interpret.walk import Walk
 
 Array = NDArray[Any]
@@ -23,6 +23,7 @@ def predict(network: Network, sample: Any) -> Any:
     An array for a network with one output, else a list of arrays.
     """
     outputs = forward(network, sample)
+    carry(network)
     return outputs[0] if len(outputs) == 1 else outputs
 
 
@@ -42,6 +43,7 @@ def calc_delta(network: Network, label: Any, *, inputs: bool = True) -> float:
 def train_one_sample(network: Network, label: Any, sample: Any, rate: float) -> float:
     """Take one step of gradient descent for one sample; return its error before the step."""
     forward(network, sample)
+    carry(network)
     error = calc_delta(network, label, inputs=False)
     calc_gradients(network)
     update_weights(network, rate)

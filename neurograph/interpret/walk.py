@@ -19,6 +19,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.graph.schedule import Stage
+from neurograph.graph.states import state_for
 from neurograph.interpret.clock import Clock, clocks
 from neurograph.interpret.passages import passage_of
 from neurograph.parameter import Parameter
@@ -126,7 +127,14 @@ class Walk:
             if unit.layer.role == "group":
                 unit.initial = given.get(id(unit.nodes[0]), unit.nodes[0].initial)
             else:
-                unit.initial = given.get(id(unit.layer), unit.layer.initial)
+                unit.initial = given.get(id(unit.layer), self._own_initial(unit.layer))
+
+    def _own_initial(self, layer: Layer) -> Any:
+        samples = self.batch[-1] if self.batch else 1
+        state = state_for(layer, samples) if layer.stateful else None
+        if state is None:
+            return layer.initial
+        return state if self.batch else state[0]
 
     def set_masks(self, mask: Any) -> None:
         """Choose the masks of a run: the layers' own, and one for all cycles through time."""

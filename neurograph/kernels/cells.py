@@ -131,6 +131,11 @@ def cell_forward(
     np.copyto(h, cell.h.transpose(1, 2, 0))
 
 
+def last_memory(cell: Cell, c: Array) -> None:
+    """Write the memory of an LSTM after the last step processed, (batch, units)."""
+    np.copyto(c, cell.work["c"][-1].T)
+
+
 def cell_backward(
     cell: Cell,
     K: Array,
@@ -141,6 +146,7 @@ def cell_backward(
     add: bool = False,
     d_h_first: Array | None = None,
     d_c_first: Array | None = None,
+    d_c_last: Array | None = None,
 ) -> None:
     """Carry the gradient of ``cell_forward`` back.
 
@@ -156,6 +162,8 @@ def cell_backward(
         Written, or added to if ``add``.
     d_h_first, d_c_first : (batch, units) or None
         Added to: the gradients of the initial states.
+    d_c_last : (batch, units) or None
+        The gradient that reaches the memory after the last step from outside.
     """
     work = cell.work
     np.copyto(cell.d_out, d_h.transpose(0, 2, 1))
@@ -169,7 +177,7 @@ def cell_backward(
             work["slopes"], work["d_x_h"], truncate=cell.truncate,
         )  # fmt: skip
     elif cell.kind == "lstm":
-        work["d_c"][...] = 0
+        work["d_c"][...] = 0 if d_c_last is None else d_c_last.T
         names: tuple[str, ...] = ("slopes", "cell_slopes", "d", "d_x_h", "step")
         lstm.lstm_backward(
             K, cell.features, work["c"], work["gates"], work["tanh_c"], d_state, work["d_c"],

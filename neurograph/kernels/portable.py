@@ -91,6 +91,7 @@ class Cell:
 
     def __init__(self, kind: str, *sizes: Any, **options: Any) -> None:
         self.kind, self.sizes, self.options = kind, sizes, options
+        self.memory: Any = None
 
 
 def sigmoid(x: Any) -> Any:
@@ -129,6 +130,12 @@ def cell_forward(
             inner = r * past[:, own] if cell.kind == "gru" else (r * state) @ U[:, own]
             state = z * state + (1.0 - z) * np.tanh(net[:, own] + inner)
         h[t] = state
+    cell.memory = memory
+
+
+def last_memory(cell: Cell, c: Any) -> None:
+    """Write the memory of an LSTM after its last step."""
+    c[...] = cell.memory
 
 
 class get_activation:  # noqa: N801 (the name of the function it stands for)

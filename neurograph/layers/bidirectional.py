@@ -65,7 +65,7 @@ class Bidirectional(Recipe):
             raise OptionError(
                 f"{self.label}: both layers go the same way; give one of them go_backwards=True"
             )
-        for option in ("units", "return_sequences", "return_state"):
+        for option in ("units", "return_sequences", "return_state", "stateful"):
             if getattr(back, option) != getattr(ahead, option):
                 raise OptionError(
                     f"{self.label}: {option} is {getattr(ahead, option)} one way and "

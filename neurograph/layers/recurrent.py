@@ -48,7 +48,9 @@ class Recurrent(Recipe):
         From the last step to the first: delays of -1. The states of all steps then come in the
         order in which they were calculated, as in Keras.
     stateful : bool
-        Whether a compiled model begins a batch with the final states of the one before.
+        Whether each sample of a batch begins with the final states of the same sample of the batch
+        before: ``layer.states``, until ``layer.reset_states()``. Not where initial states are
+        given.
     """
 
     units: int
@@ -244,6 +246,8 @@ class Recurrent(Recipe):
     def _begin(self, cell: Cell, given: Any) -> None:
         """Set the initial states."""
         if given is None:
+            for name in self.states:
+                cell.parts[name].stateful = self.stateful
             return
         states = list(given) if isinstance(given, (list, tuple)) else [given]
         if len(states) != len(self.states):

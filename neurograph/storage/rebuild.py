@@ -170,6 +170,8 @@ class _Builder:
         for key in ("root", "const", "mask"):
             if key in row:
                 setattr(layer, key, self.layers[row.whole(key, below=count)])
+        if "stateful" in row:
+            layer.stateful = row.flag("stateful")
         if "initial_layer" in row:
             layer.initial = self.layers[row.whole("initial_layer", below=count)]
         elif "initial" in row:

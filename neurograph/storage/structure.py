@@ -125,6 +125,8 @@ class _Writer:
             other = getattr(layer, key)
             if other is not None:
                 row[key] = self.layer_numbers[id(other)]
+        if layer.stateful:
+            row["stateful"] = True
         if layer.parts:
             row["parts"] = {key: self.layer_numbers[id(each)] for key, each in layer.parts.items()}
         if isinstance(layer.initial, Layer):

@@ -14,6 +14,7 @@ from neurograph.compiler.executable import TRAIN, Mode
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.rows import Rows
 from neurograph.errors import DataError, OptionError
+from neurograph.graph.states import check_batches
 from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs
@@ -94,6 +95,7 @@ class ArrayBatches:
         self.steps: int | None = -(-self.count // self.size)
         self.shuffle = shuffle
         self.mode = WEIGHTED if data.weights else TRAIN
+        check_batches(model.network, self.count, self.size, "fit")
         self._data = data
         self._augment = augment
         if augment is None:
@@ -146,6 +148,8 @@ class ArrayBatches:
                 ready = self._ready[samples] = self._prepare(samples)
             plan, feed = ready
             feed(index)
+            if plan.states:
+                model.executable.feed_states(plan)
             if plan.noise:
                 model.executable.draw_noise(plan)
             yield plan, samples

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurograph.errors import FormatError, OptionError, StorageError
+from neurograph.graph.states import states_of
 from neurograph.options import number, whole
 from neurograph.parameter import Array
 from neurograph.storage.atomic import StrPath
@@ -39,6 +40,7 @@ def save_model(model: Model, path: StrPath) -> None:
         "threads": model.threads,
         "step": model.update.step,
         "generator": generator_state(model.generator),
+        "states": states_of(model.network),
         "history": None if model.history is None else model.history.to_config(),
         "training": None if model.session is None else model.session.get_state(),
     }

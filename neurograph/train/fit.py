@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurograph.errors import OptionError
+from neurograph.graph.states import check_order
 from neurograph.options import number, whole
 from neurograph.storage.atomic import StrPath
 from neurograph.train.arrays import as_inputs
@@ -73,6 +74,7 @@ def fit(
             raise OptionError("fit: steps_per_epoch is for iterables of batches, x is an array")
         augmented = augment is not None
         data = check_data(model, x, y, sample_weight, class_weight, augmented=augmented)
+        check_order(model.network, bool(shuffle))
         data, kept = _split(model, data, validation_split, validation_data, augmented)
         source = batches_of(model, data, size, bool(shuffle), augment)
     validation = _validation(model, kept, validation_data, size, validation_steps)

@@ -14,6 +14,7 @@ from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
+from neurograph.graph.states import check_batches
 from neurograph.graph.trees import takes_trees
 from neurograph.options import whole
 from neurograph.parameter import Array
@@ -145,6 +146,10 @@ class Model(ModelVerbs):
 
     # running ----------------------------------------------------------------------------------
 
+    def reset_states(self) -> None:
+        """Let all stateful layers begin their next batch anew; see ``Layer.reset_states``."""
+        self.network.reset_states()
+
     def run_forward(self, mode: Mode, inputs: Sequence[Array]) -> Plan:
         """Run the forward pass on checked arrays; return the plan with its values."""
         executable = self.executable
@@ -175,6 +180,12 @@ class Model(ModelVerbs):
         self.update.run()
         return plan, loss
 
+    def outputs_of(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return the outputs for one batch of checked arrays, until the next run."""
+        plan = self.run_forward(PREDICT, inputs)
+        self.executable.carry(plan)
+        return self.executable.outputs(plan)
+
     def predict(self, x: Any, batch_size: int = 32) -> Any:
         r"""Return the outputs for inputs.
 
@@ -197,10 +208,11 @@ class Model(ModelVerbs):
         inputs = as_inputs(self.network, x, dtype=self.dtype)
         size = checked_batch_size(batch_size, "predict")
         count = len(inputs[0])
+        check_batches(self.network, count, size, "predict")
         found: list[Array] | None = None
         for start in range(0, count, size):
             part = [each[start : start + size] for each in inputs]
-            outputs = self.executable.outputs(self.run_forward(PREDICT, part))
+            outputs = self.outputs_of(part)
             if found is None:
                 found = [np.empty((count, *each.shape[1:]), each.dtype) for each in outputs]
             for rows, each in zip(found, outputs, strict=True):
@@ -242,13 +254,14 @@ class Model(ModelVerbs):
         size: int,
         weights: Sequence[Array] | None,
     ) -> float | list[float]:
+        check_batches(self.network, len(inputs[0]), size, "evaluate")
         for metric in self.metrics:
             metric.reset()
         losses, count = np.zeros(len(self.losses)), 0
         for start in range(0, len(inputs[0]), size):
             rows = slice(start, start + size)
             part = [each[rows] for each in inputs]
-            outputs = self.executable.outputs(self.run_forward(PREDICT, part))
+            outputs = self.outputs_of(part)
             aims = [each[rows] for each in targets]
             own = [each[rows] for each in weights or ()]
             losses += np.multiply(self.losses_of(aims, outputs, own), len(outputs[0]))

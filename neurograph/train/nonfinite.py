@@ -63,7 +63,7 @@ def first_not_finite(model: Model, mode: Mode, plan: Plan) -> tuple[str, int | N
 
 def _copy_data(plan: Plan, again: Plan) -> None:
     for name, array in plan.program.arrays.items():
-        if array.role in ("input", "target", "noise") and name in again.arrays:
+        if array.role in ("input", "target", "noise", "state") and name in again.arrays:
             again.arrays[name][...] = plan.arrays[name]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurograph.errors import DataError, FormatError, NeurographError, OptionError, StorageError
 from neurograph.graph.network import Network
+from neurograph.graph.states import put_states, stateful_layers
 from neurograph.parameter import Array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.file import Loaded, load
@@ -62,6 +63,7 @@ def restore_model(
             loss_weights=record.fields.get("loss_weights") or (),
         )
         _put_optimizer(model, loaded, record)
+        put_states(model.network, _states(model.network, record))
         history = record.fields.get("history")
         model.history = None if history is None else History.from_config(history)
         training = record.fields.get("training")
@@ -128,6 +130,17 @@ def _put_optimizer(model: Model, loaded: Loaded, record: Record) -> None:
     for name, home in homes.items():
         home[...] = loaded.tensors[name]
     model.update.step = step
+
+
+def _states(network: Network, record: Record) -> dict[str, Array]:
+    """Return what stateful layers are to go on with, checked."""
+    states = record.mapping("states")
+    for layer in stateful_layers(network):
+        state = states.get(layer.name)
+        fits = isinstance(state, np.ndarray) and state.dtype.kind == "f"
+        if state is not None and not (fits and state.shape[1:] == layer.shape):
+            raise FormatError(f"the state of layer {layer.name!r} does not fit it")
+    return states
 
 
 def _checked_state(state: object) -> dict[str, Any]:
@@ -236,6 +249,7 @@ def find_point(model: Model, where: StrPath | bool) -> Point | None:
         state = _checked_state(state)
         history = History.from_config(record.fields.get("history") or History().to_config())
         generator = restored_generator(record.fields.get("generator"))
+        states = _states(model.network, record)
         _check_options(model, record)
         _check_structure(model.network, loaded.network)
         bits = model.generator.bit_generator
@@ -251,6 +265,7 @@ def find_point(model: Model, where: StrPath | bool) -> Point | None:
             model.optimizer.learning_rate = rate
         put_weights(model.network, weight_arrays(loaded.network), file)
         bits.state = generator.bit_generator.state
+        put_states(model.network, states)
 
     return Point(state, history, file, apply)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.compiler.executable import PREDICT
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import statements
 from neurograph.errors import FormatError
+from neurograph.graph.states import check_batches, stateful_layers
 from neurograph.parameter import Array
 from neurograph.train.checked import Checked
 from neurograph.train.loss import OwnLoss
@@ -195,7 +195,8 @@ class Validation:
     data : Checked or iterable
         Arrays, or batches of them already checked (each time it is asked for).
     batch_size : int
-        At least so many samples go through at once; more, where the network is small.
+        At least so many samples go through at once; more, where the network is small and
+        remembers nothing from batch to batch.
     """
 
     def __init__(
@@ -204,7 +205,10 @@ class Validation:
         self.model = model
         self.data = data
         self.size = batch_size
-        if not any(map(_sees_batches, model.metrics)):
+        stateful = stateful_layers(model.network)
+        if isinstance(data, Checked):
+            check_batches(model.network, len(data), batch_size, "fit: validation data")
+        if not stateful and not any(map(_sees_batches, model.metrics)):
             nodes = sum(layer.size for layer in model.network.layers)
             self.size = max(batch_size, min(1024, VALUES // max(1, nodes)))
 
@@ -218,7 +222,7 @@ class Validation:
         for data in self._parts():
             if not wanted():
                 return None
-            outputs = model.executable.outputs(model.run_forward(PREDICT, data.inputs))
+            outputs = model.outputs_of(data.inputs)
             own = model.losses_of(data.targets, outputs, data.weights)
             losses += np.multiply(own, len(outputs[0]))
             samples += len(outputs[0])

@@ -81,10 +81,14 @@ class TreeModel(Model):
         found: list[list[Array]] = [[] for _ in self.losses]
         for start in range(0, len(trees), size):
             part = trees[start : start + size]
-            outputs = self.executable.outputs(self.run_forward(PREDICT, [part]))  # type: ignore[list-item,arg-type]
+            outputs = self.outputs_of([part])
             for rows, output in zip(found, outputs, strict=True):
                 rows += NodeRows.cut(output.copy(), part.sizes)
         return found[0] if len(found) == 1 else found
+
+    def outputs_of(self, inputs: Sequence[Any]) -> list[Array]:
+        """Return the outputs for one batch of trees."""
+        return self.executable.outputs(self.run_forward(PREDICT, inputs))  # type: ignore[arg-type]
 
     # looking at the compiled form ---------------------------------------------------------------
 

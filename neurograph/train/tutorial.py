@@ -56,6 +56,7 @@ def train_compiled(
         for sample, label in zip(rows, wanted, strict=True):
             plan, error = model.run_backward(_KEEP_TRAIN, sample, label)
             model.update.run()
+            model.executable.carry(plan)
             total += error
         history.append(total / count)
     if count and iteration:
@@ -79,6 +80,7 @@ def predict_compiled(network: Network, samples: Any) -> Any:
     inputs = as_inputs(network, arrays[0] if len(arrays) == 1 else arrays, "predict")
     plan = model.run_forward(_KEEP, inputs)
     model.executable.keep_values(_KEEP, plan)
+    model.executable.carry(plan)
     outputs = [np.array(each) for each in model.executable.outputs(plan)]
     if single:
         _drop_batch_axis(network)

@@ -64,13 +64,16 @@ register(Operation("hold_gradient", _emit_hold_gradient))
 
 
 # cell: a recurrent layer through all its steps; x, weights, then the initial states there are.
-# Inputs and states have the batch first or the nodes first, each for itself
+# Inputs and states have the batch first or the nodes first, each for itself. last_memory: what its
+# memory (an LSTM's cell state) is after them, an array that ``last`` names
 
 
 def _gradient_cell(backward: Backward, statement: Statement) -> None:
     x, weights, *firsts = statement.inputs
     wanted_x, wanted_weights = backward.wanted(x), backward.wanted(weights)
     wanted = [each for each in firsts if backward.wanted(each)]
+    last = statement.get("last")
+    from_last = [backward.of(Ref(last))] if last in backward.names else []
     if not (wanted_x or wanted_weights or wanted):
         return
     carried = []
@@ -83,13 +86,14 @@ def _gradient_cell(backward: Backward, statement: Statement) -> None:
         "to_x": int(wanted_x),
         "to_h": int(bool(firsts) and firsts[0] in wanted),
         "to_c": int(len(firsts) > 1 and firsts[1] in wanted),
+        "from_last": len(from_last),
     }
     refs = [backward.of(statement.out), weights, d_weights]
-    refs += [type(x)(name) for name in carried]
+    refs += [Ref(name) for name in carried] + from_last
     out = backward.of(x) if wanted_x else d_weights
     backward.add("cell_gradient", out, *refs, given=dict(statement.attributes) | marks)
     for each, name in zip(wanted, carried, strict=True):
-        backward.add("copy", backward.of(each), type(each)(name))
+        backward.add("copy", backward.of(each), Ref(name))
 
 
 def _cell(e: Emitter, statement: Statement) -> str:
@@ -129,9 +133,15 @@ def _emit_cell_gradient(e: Emitter, statement: Statement) -> None:
     names = list(carried)
     extra += f", d_h_first={names.pop(0)}" if statement.get("to_h") else ""
     extra += f", d_c_first={names.pop(0)}" if statement.get("to_c") else ""
+    extra += f", d_c_last={names.pop(0)}" if statement.get("from_last") else ""
     cell = _cell(e, statement)
     e.line(f"cell_backward({cell}, {weights}, {d_h}, {d_weights}, {d_x}{extra})")
 
 
+def _emit_last_memory(e: Emitter, statement: Statement) -> None:
+    e.line(f"last_memory({_cell(e, statement)}, {e.name(statement.out)})")
+
+
 register(Operation("cell", _emit_cell, _gradient_cell))
+register(Operation("last_memory", _emit_last_memory, lambda backward, statement: None))
 register(Operation("cell_gradient", _emit_cell_gradient))

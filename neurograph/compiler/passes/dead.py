@@ -55,7 +55,7 @@ def drop_arrays(program: Program) -> Program:
         while view is not None:
             used.add(view.base)
             view = program.arrays[view.base].view
-    outside = ("input", "target", "noise", "parameter", "gradient")
+    outside = ("input", "target", "noise", "parameter", "gradient", "state")
     arrays = {n: a for n, a in program.arrays.items() if n in used or a.role in outside}
     values = {key: name for key, name in program.values.items() if name in arrays}
     return replace(program, arrays=arrays, values=values)
