@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neurograph.errors import MissingDependencyError, NeurographError, unknown
+from neurograph.render.style import FONT
 from neurograph.storage.atomic import atomic_write
 
 StrPath = str | os.PathLike[str]
@@ -24,6 +26,7 @@ THREE_WAYS = (
     "install the extra (pip install 'neurograph[viz]'), or install Graphviz (graphviz.org) so that "
     "the command dot is found, or open the .dot file in any Graphviz viewer"
 )
+SVG_FONTS = "Verdana,DejaVu Sans,Geneva,sans-serif"  # equally wide; one of them is everywhere
 _FIRST_WIDE = 0x2E80  # Chinese, Japanese, Korean and the rest: not in the fonts of graphviz-pure
 
 
@@ -60,10 +63,13 @@ def draw(source: str, kind: str) -> bytes:
     NeurographError
         If every program found refuses the text.
     """
+    if kind == "svg":  # it shows the fonts of its reader: leave room for the widest
+        source = source.replace(f"fontname={FONT}", "fontname=Verdana", 3)
     complaints = []
     for name, engine in _engines(source, kind):
         try:
-            return bytes(engine(source, kind))
+            content = bytes(engine(source, kind))
+            return re.sub(rb'(?<=font-family=")Verdana[^"]*', SVG_FONTS.encode(), content)
         except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
             complaints.append(f"{name}: {_first_line(error)}")
     if complaints:
