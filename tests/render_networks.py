@@ -56,3 +56,26 @@ def chain(blocks: int = 13) -> ng.Network:
     h = ng.Dense(4096, activation="relu")(ng.Flatten()(h))
     out = ng.Dense(1000, activation="softmax")(h)
     return ng.Network(inputs=x, outputs=out, name="chain")
+
+
+def sequence() -> ng.Network:
+    """Return a network that reads sequences in both directions, too large to unroll by node."""
+    net = ng.Network(
+        [
+            ng.Input((None, 3)),
+            ng.LSTM(4, return_sequences=True, name="lstm"),
+            ng.Bidirectional(ng.GRU(12), name="ways"),
+            ng.Dense(1),
+        ],
+        name="sequence",
+    )
+    for parameter in net.parameters.values():
+        parameter.value = np.zeros(parameter.shape)
+    net.layer("dense").parameters["bias"].value = np.ones(1)
+    return net
+
+
+def ran(net: ng.Network) -> ng.Network:
+    """Return a network of sequences after a run on one of five steps."""
+    net.predict(np.linspace(-1, 1, 15).reshape(1, 5, 3), explicit=True)
+    return net

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
-from render_networks import by_hand, chain, residual, tutorial
+from render_networks import by_hand, chain, ran, residual, sequence, tutorial
 
 import neurograph as ng
 from neurograph.graph.connections import Bundle
 from neurograph.render import engines
-from neurograph.render.style import GRADIENT_HUES, WEIGHT_HUES, luminance
+from neurograph.render.program import render_program
+from neurograph.render.style import DELTA_HUES, GRADIENT_HUES, VALUE_HUES, WEIGHT_HUES, luminance
+from neurograph.render.trees import draw_tree
 
 GOLDEN = Path(__file__).parent / "golden"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -50,7 +52,11 @@ GOLDEN_PICTURES = {
     "nodes_sharing": lambda: by_hand().render(view="nodes", show="sharing"),
     "layers_residual": lambda: residual().render(view="layers"),
     "layers_opened": lambda: residual().render(view="layers", expand="all"),
+    "layers_gates": lambda: sequence().render(view="layers", expand="lstm"),
     "unrolled_by_hand": lambda: by_hand().render(view="unrolled", steps=3),
+    "unrolled_layers": lambda: ran(sequence()).render(view="unrolled"),
+    "unrolled_tree": lambda: draw_tree((("not", "good"), "<b>"), values=[0.1, -1.0, 0.5, 0.0, 1.0]),
+    "program": lambda: render_program(by_hand().compile(passes=()).program, title="by hand"),
 }
 
 
@@ -148,7 +154,7 @@ def test_signs_differ_in_colour_and_at_the_end():
 
 
 def test_hues_differ_in_grey_and_zero_is_the_lightest():
-    for hues in (WEIGHT_HUES, GRADIENT_HUES):
+    for hues in (WEIGHT_HUES, GRADIENT_HUES, VALUE_HUES, DELTA_HUES):
         negative, zero, positive = map(luminance, hues)
         assert zero - max(negative, positive) > 0.15
         assert abs(negative - positive) > 0.15
@@ -201,7 +207,7 @@ def test_values_fill_the_nodes_on_one_scale():
     net.predict([1.0, 0.0, -1.0], explicit=True)
     picture = net.render(view="nodes", show=("weight", "output"), numbers=True)
     fills = re.findall(r'fillcolor="(#\w+)"', "\n".join(lines(picture, "neuron input")))
-    assert fills == ["#86b6e8", "#ffffff", "#f3b36a"]
+    assert fills == ["#6aa3e2", "#ffffff", "#fbc685"]
     assert "output −1" in words_of(picture)
     output = float(net.layer("layer_2")[0].output)
     assert f"{output:.3g}" in words_of(picture)
@@ -299,6 +305,22 @@ def test_unrolled_network_shows_the_values_of_each_step():
         assert f"{value:.3g}" in text
 
 
+def test_the_last_step_of_a_layer_that_goes_backwards_is_the_first():
+    source = sequence().render(view="unrolled", steps=5).source
+    ends = re.findall(r'"b(\d+)\.(\d)" -> "b\d+\.5', source)
+    assert ends == [("2", "4"), ("3", "0"), ("4", "5")]
+
+
+def test_a_sample_that_was_not_run_is_named():
+    with pytest.raises(ng.OptionError, match="the last run had 1 sample; it has no sample 7"):
+        ran(sequence()).render(view="unrolled", sample=7)
+
+
+def test_an_empty_title_leaves_none():
+    for view in ("nodes", "layers", "program"):
+        assert "connections" not in words_of(tutorial().render(view=view, title=""))
+
+
 def test_nothing_to_unroll_is_said():
     with pytest.raises(ng.OptionError, match="no delays and no sequences"):
         tutorial().render(view="unrolled")
@@ -374,7 +396,18 @@ def test_unknown_words_get_the_nearest_match(options, near):
 
 
 @pytest.mark.parametrize(
-    "options", [{"top": -1}, {"limit": 2}, {"threshold": "x"}, {"show": 5}, {"steps": 0}]
+    "options",
+    [
+        {"top": -1},
+        {"limit": 2},
+        {"threshold": "x"},
+        {"show": 5},
+        {"steps": 0},
+        {"numbers": "yes"},
+        {"title": 3},
+        {"tree": ("a", "b")},
+        {"path": 3},
+    ],
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(ng.OptionError):
@@ -384,6 +417,8 @@ def test_impossible_options_are_refused(options):
 def test_unknown_format_is_refused_before_any_work(tmp_path):
     with pytest.raises(ng.UnknownNameError, match="picture format"):
         tutorial().render(tmp_path / "net.jpg")
+    with pytest.raises(ng.UnknownNameError, match=r"'net' has no ending .*: Known: \.svg"):
+        tutorial().render("net")
     assert not list(tmp_path.iterdir())
 
 

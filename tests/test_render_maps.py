@@ -106,6 +106,8 @@ def test_snapshots_that_do_not_fit_are_named(tmp_path):
         ng.animate(net, [[np.zeros((3, 4))]] * 2, path)
     with pytest.raises(ng.DataError, match="1 labels for 2 snapshots"):
         ng.animate(net, snapshots(net, 2), path, labels=["one"])
+    with pytest.raises(ng.OptionError, match="shows weights"):
+        ng.animate(net, snapshots(net, 2), path, show="gradient")
     with pytest.raises(ng.UnknownNameError, match="picture format"):
         ng.animate(net, snapshots(net, 2), tmp_path / "learning.mp4")
     assert not list(tmp_path.iterdir())

@@ -44,9 +44,9 @@ def test_words_and_labels_are_drawn():
 def test_values_colour_the_nodes():
     picture = draw_tree(("not", "good"), values=[1.0, -1.0, 0.0])
     fills = [re.search(r'fillcolor="(#\w+)"', line)[1] for line in lines(picture, "treenode")]
-    assert fills == ["#86b6e8", "#f3b36a", "#ffffff"]
+    assert fills == ["#6aa3e2", "#fbc685", "#ffffff"]
     rows = draw_tree(("not", "good"), values=np.eye(3))
-    assert rows.source.count('bgcolor="#86b6e8"') == 3
+    assert rows.source.count('bgcolor="#6aa3e2"') == 3
 
 
 def test_values_must_be_of_the_tree():
@@ -61,8 +61,11 @@ def test_a_network_along_trees_shows_what_it_left_at_the_nodes():
     tree = (([0.1, 0.2], [0.3, 0.4]), [0.5, 0.6])
     assert len(lines(net.render(view="unrolled", tree=tree), "treenode")) == 5
     text = words_of(net.render(view="layers", expand="all"))
-    assert "children" in text
+    assert re.search(r"\bchild\b", text)
     assert "nodes × 2" in text
+    text = words_of(net.render(view="nodes", numbers=True))
+    assert "1, child" in text
+    assert "t−1" not in text
 
 
 def test_a_path_is_written(tmp_path):

@@ -52,7 +52,7 @@ def test_the_text_is_one_row_a_line():
     net.parameters["dense/bias"]._bind(np.array([0.1, 1e-9, 7], "f4"), np.zeros(3, "f4"))
     assert net.to_text() == (
         "# neurograph weights, format 1\n"
-        "# tiny: 2 -> 3, 1 layers with weights, 9 connections, 9 parameters\n"
+        "# tiny: 2 -> 3, 1 layer with weights, 9 connections, 9 parameters\n"
         "\n"
         'parameter "dense/kernel" shape (2, 3) float64\n'
         "0.1 -2.0 3e-300\n"

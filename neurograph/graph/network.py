@@ -510,12 +510,13 @@ class Network(NetworkVerbs):
 
     def __str__(self) -> str:
         ends = [
-            " + ".join("x".join(map(str, port.shape)) for port in ports)
+            " + ".join("x".join(map(str, port.shape)) or "1" for port in ports)
             for ports in (self.inputs, self.outputs)
         ]
         weighted = sum(1 for layer in self.layers if layer.parameters)
         parameters = sum(parameter.size for parameter in self.parameters.values())
-        layers = f"{weighted} layers with weights, " if weighted else ""
+        plural = "" if weighted == 1 else "s"
+        layers = f"{weighted} layer{plural} with weights, " if weighted else ""
         made = len(self.handmade.nodes)
         nodes = f"{made:,} hand-made nodes, " if made else ""
         return (

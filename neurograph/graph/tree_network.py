@@ -57,7 +57,7 @@ def tree_network(network: Network, tree: Any) -> Network:
     >>> net = ng.Network([ng.Input((2,)), ng.Recursive(2, name="p")], seed=0)
     >>> grown = ng.tree_network(net, (([1, 2], [3, 4]), [5, 6]))
     >>> print(grown)
-    network: 2 + 2 + 2 -> 2, 1 layers with weights, 40 connections, 10 parameters
+    network: 2 + 2 + 2 -> 2, 1 layer with weights, 40 connections, 10 parameters
     >>> grown.layer("p/inner@2")[0].upstream[0].parameter is net.parameters["p/kernel"]
     True
     """

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurograph.errors import GraphError, OptionError
 from neurograph.graph.network import Network, Port
 from neurograph.graph.node import Node
+from neurograph.graph.trees import goes_along_trees
 
 Array = NDArray[Any]
 
@@ -37,7 +38,7 @@ def saliency(network: Network, x: Any, output: Any = None) -> Any:
     Raises
     ------
     GraphError
-        An input takes indices, which have no slope.
+        An input takes indices, which have no slope, or trees.
     OptionError
         There is no such output.
     ShapeError, DataError
@@ -51,11 +52,16 @@ def saliency(network: Network, x: Any, output: Any = None) -> Any:
     >>> saliency(net, [[1.0, 1.0, 1.0]], 0)
     array([[1., 3., 5.]])
     """
+    if goes_along_trees(network):
+        raise GraphError(
+            "saliency: this network goes along trees; take the network of one tree, as in "
+            "ng.tree_network(net, tree).saliency(ng.tree_values(net, tree))"
+        )
     for port in network.inputs:
         if port.layer.config.get("indices") is not None:
             raise GraphError(
-                f"saliency: input {port.name!r} takes indices, which have no slope; cut the "
-                f"network above the embedding"
+                f"saliency: input {port.name!r} takes indices, which have no slope; look at "
+                f"the deltas of the embedding after model.inspect(x, y)"
             )
     given = list(x) if len(network.inputs) > 1 else [x]
     single = _is_single(network.inputs[0], given[0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
+from neurograph.layers.recipe import kind_of
 from neurograph.layers.weights import top
 from neurograph.parameter import Parameter
 
@@ -137,7 +138,7 @@ def _row(network: Network, root: Layer, layers: list[Layer], counted: set[int]) 
     parameters = [each for layer in layers for each in layer.parameters.values()]
     connections = sum(map(len, bundles))
     sources = dict.fromkeys(top(bundle.source).name for bundle in bundles)
-    kind = str(root.config.get("recipe", root.kind))
+    kind = kind_of(root)
     if root.role == "group":
         table = network.handmade.table()
         parameters = list(table.parameters)

@@ -35,6 +35,19 @@ def snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def kind_of(layer: Layer) -> str:
+    """Return what a layer is in Keras's words, with what it wraps: Bidirectional LSTM.
+
+    >>> from neurograph import Dense, Input, TimeDistributed
+    >>> kind_of(TimeDistributed(Dense(2))(Input((None, 3))))
+    'TimeDistributed Dense'
+    """
+    config = layer.config
+    inner = config.get("layer") or config.get("forward") or {}
+    words = (config.get("recipe", layer.kind), inner.get("recipe", ""))
+    return " ".join(filter(None, words))
+
+
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """The options of a layer, and the parameters that its calls share.

@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, ShapeError, unknown
+from neurograph.errors import DataError, OptionError, ShapeError, unknown
 from neurograph.options import number as checked_number
 from neurograph.options import whole
 from neurograph.render.arrange import arrange
-from neurograph.render.engines import draw
+from neurograph.render.engines import draw, picture_format
 from neurograph.render.extras import needed
 from neurograph.render.key import notes_of, title_of
 from neurograph.render.options import Options, read_options
@@ -66,6 +65,8 @@ def animate(
     ------
     DataError, ShapeError
         There are fewer than two snapshots, or one does not fit the network.
+    OptionError
+        Something to show is not known over time, such as gradients.
     MissingDependencyError
         Nothing here can draw, or Pillow is needed.
 
@@ -82,7 +83,7 @@ def animate(
     ...     path.read_text().count("<animate ")
     20
     """
-    kind = _kind(path, ("svg", "gif"))
+    kind = picture_format(path, ("svg", "gif"))
     seconds = checked_number("animate: seconds", seconds, above=0.0)
     film = _Film(network, snapshots, labels, read_options(options))
     content = film.animated_svg(seconds) if kind == "svg" else film.gif(seconds)
@@ -115,7 +116,7 @@ def film_strip(
     DataError, ShapeError, MissingDependencyError
         As ``animate``.
     """
-    kind = _kind(path, ("svg", "png"))
+    kind = picture_format(path, ("svg", "png"))
     columns = whole("film_strip: columns", columns, least=1)
     film = _Film(network, snapshots, labels, read_options(options))
     content = film.strip_svg(columns) if kind == "svg" else film.strip_png(columns)
@@ -133,8 +134,11 @@ class _Film:
         labels: Sequence[str],
         options: Options,
     ) -> None:
-        if len(snapshots) < 2:
-            raise DataError(f"an animation needs at least two snapshots, got {len(snapshots)}")
+        if not isinstance(snapshots, Sequence) or len(snapshots) < 2:
+            got = len(snapshots) if isinstance(snapshots, Sequence) else repr(snapshots)
+            raise DataError(f"an animation needs a list of at least two snapshots, got {got}")
+        if options.strength == "gradient":
+            raise OptionError("an animation shows weights over training, it has no gradients")
         if labels and len(labels) != len(snapshots):
             raise DataError(f"got {len(labels)} labels for {len(snapshots)} snapshots")
         chosen = np.arange(len(snapshots))
@@ -308,13 +312,6 @@ def _svg_bytes(root: ElementTree.Element) -> bytes:
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
-
-
-def _kind(path: StrPath, known: tuple[str, ...]) -> str:
-    kind = Path(path).suffix.lower().lstrip(".")
-    if kind not in known:
-        raise unknown(f"picture format of {str(path)!r}", kind, known)
-    return kind
 
 
 def _by_parameter(network: Network, snapshot: Snapshot, place: int) -> dict[int, Array]:

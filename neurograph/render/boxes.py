@@ -12,6 +12,8 @@ import numpy as np
 from neurograph.errors import unknown
 from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import FoldConnections
+from neurograph.layers.recipe import kind_of
+from neurograph.layers.weights import top
 from neurograph.render.style import KIND_FILLS, count
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Box:
             return count(self.layer.size, "hand-made node")
         if self.layer.role == "input":
             return "Input"
-        return str(self.layer.config.get("recipe") or self.layer.kind)
+        return kind_of(self.layer)
 
     @property
     def output(self) -> Layer:
@@ -61,7 +63,8 @@ class Box:
     @property
     def fill(self) -> str:
         """The colour of its family."""
-        family = FAMILIES.get(self.type) or ("pooling" if "Pooling" in self.type else "other")
+        kind = self.type.split()[-1]
+        family = FAMILIES.get(kind) or ("pooling" if "Pooling" in kind else "other")
         if self.type == "other" and self.layer.parameters:
             family = "dense"
         return KIND_FILLS[family]
@@ -75,13 +78,16 @@ class Box:
     @property
     def shape(self) -> str:
         """The shape of its output, the time axis first where there is one."""
-        sizes = [str(size) for size in self.output.shape]
-        if self.layer.members is not None:
-            sizes = []
+        sizes = [self.shape_of_step] if self.layer.members is None else []
         if self.output.sequence:
             steps = self.output.steps
             sizes.insert(0, self.axis if steps is None else str(steps))
-        return " × ".join(sizes)
+        return " × ".join(filter(None, sizes))
+
+    @property
+    def shape_of_step(self) -> str:
+        """The shape of its output without the axis of time."""
+        return " × ".join(map(str, self.output.shape))
 
     @property
     def manner(self) -> str:
@@ -136,7 +142,7 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     axis = "nodes" if any(bundle.along_trees for bundle in network.bundles) else "time"
     boxes: list[Box] = []
     place: dict[int, int] = {}
-    for layer in sorted(network.layers, key=lambda each: (whole(each).serial, each.serial)):
+    for layer in sorted(network.layers, key=lambda each: (top(each).serial, each.serial)):
         owner, cluster = _owner(layer, opened)
         if layer.role in HIDDEN_ROLES and owner is layer:
             continue
@@ -230,13 +236,6 @@ def is_packed(layer: Layer) -> bool:
     return bool(layer.outgoing) and all(
         isinstance(bundle, FoldConnections) for bundle in layer.outgoing
     )
-
-
-def whole(layer: Layer) -> Layer:
-    """Return the composite layer that a layer is a part of, or itself."""
-    while layer.root is not None:
-        layer = layer.root
-    return layer
 
 
 def _join(network: Network, boxes: list[Box], place: dict[int, int]) -> None:

@@ -27,7 +27,9 @@ def render(
     chosen = read_options(options)
     if path is not None:
         picture_format(path)  # before the work, for its error
-    picture = _picture(network, view if view != "auto" else fitting_view(network), chosen)
+    if view == "auto":
+        view = fitting_view(network) if chosen.tree is None else "unrolled"
+    picture = _picture(network, view, chosen)
     if path is not None:
         picture.write(path)
     return picture

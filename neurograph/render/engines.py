@@ -15,7 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from neurograph.errors import MissingDependencyError, NeurographError, unknown
+from neurograph.errors import (
+    MissingDependencyError,
+    NeurographError,
+    OptionError,
+    UnknownNameError,
+    unknown,
+)
 from neurograph.render.style import FONT
 from neurograph.storage.atomic import atomic_write
 
@@ -30,21 +36,29 @@ SVG_FONTS = "Verdana,DejaVu Sans,Geneva,sans-serif"  # equally wide; one of them
 _FIRST_WIDE = 0x2E80  # Chinese, Japanese, Korean and the rest: not in the fonts of graphviz-pure
 
 
-def picture_format(path: StrPath) -> str:
+def picture_format(path: StrPath, known: tuple[str, ...] = FORMATS) -> str:
     """Return the format that a path's ending asks for.
 
     Raises
     ------
     UnknownNameError
         If it is none that can be written.
+    OptionError
+        If it is no path.
 
     >>> picture_format("net.SVG"), picture_format("net.gv")
     ('svg', 'dot')
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise OptionError(f"a picture is written to a path such as 'net.svg', got {path!r}")
     ending = Path(path).suffix.lower().lstrip(".")
     found = "dot" if ending == "gv" else ending
-    if found not in FORMATS:
-        raise unknown(f"picture format of {os.fspath(path)!r}", ending, FORMATS)
+    if not ending:
+        raise UnknownNameError(
+            f"{os.fspath(path)!r} has no ending that names a format: Known: .{', .'.join(known)}"
+        )
+    if found not in known:
+        raise unknown(f"picture format of {os.fspath(path)!r}", ending, known)
     return found
 
 
@@ -132,8 +146,9 @@ def _run_pygraphviz(source: str, kind: str) -> bytes:
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    bad = [line for line in lines if line.lower().startswith("error")]
+    return (bad or lines or [type(error).__name__])[0]
 
 
 def warn(message: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from neurograph.errors import MissingDependencyError, unknown
+from neurograph.errors import MissingDependencyError
+from neurograph.render.engines import picture_format
 from neurograph.storage.atomic import StrPath, atomic_write
 
 
@@ -36,9 +36,7 @@ def write_figure(figure: Any, path: StrPath | None) -> Any:
     """Write a figure, whole or not at all, if a path is given; return the figure."""
     if path is None:
         return figure
-    kind = Path(path).suffix.lower().lstrip(".")
-    if kind not in ("svg", "png", "pdf"):
-        raise unknown(f"picture format of {str(path)!r}", kind, ("svg", "png", "pdf"))
+    kind = picture_format(path, ("svg", "png", "pdf"))
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else None
     figure.savefig(buffer, format=kind, dpi=144, metadata=metadata)

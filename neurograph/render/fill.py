@@ -94,6 +94,13 @@ def hues_of(what: str) -> Hues:
     return DELTA_HUES if what == "delta" else VALUE_HUES
 
 
+def signs_of(what: str) -> str:
+    """Return which colour of a kind of value is positive, in words."""
+    if what == "delta":
+        return "purple positive, green negative"
+    return "blue positive, orange negative"
+
+
 def lead_of(layer: Layer) -> tuple[int, ...]:
     """Return the leading axes of the values of the last run: (), (batch,), (time,) or both."""
     store: Any = layer._output

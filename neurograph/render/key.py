@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from neurograph.render.options import Options
-from neurograph.render.scene import Scene
+from neurograph.render.scene import Scene, late
 from neurograph.render.style import FAINT, INK, NEUTRAL, Hues, count, markup, short, signed_colour
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ STEPS = (-1.0, -0.6, -0.25, 0.0, 0.25, 0.6, 1.0)
 
 def title_of(network: Network, options: Options) -> str:
     """Return the title: the one given, or the network's line."""
-    return options.title or str(network).replace("->", "→")
+    return str(network).replace("->", "→") if options.title is None else options.title or " "
 
 
 def notes_of(network: Network, scene: Scene, options: Options) -> list[str]:
@@ -31,6 +31,8 @@ def notes_of(network: Network, scene: Scene, options: Options) -> list[str]:
         how = ""
         if drawn < scene.between:
             how = ": the strongest" if options.top is not None else ""
+            if how and scene.hidden_nodes:
+                how += " between the nodes drawn"
             if options.threshold is not None:
                 how += f", at least {options.threshold:g} strong"
         notes.append(f"{drawn:,} of {count(total, 'connection')} drawn{how}")
@@ -61,24 +63,16 @@ def _key(painter: Painter) -> str:
         cells += cell("   ") + scale(what, largest, hues)
     if painter.arrows and any(wire.strength < 0 for wire in wires):
         cells += cell("   arrow: positive, bar: negative")
+    along = painter.scene.along_trees
     delays = sorted({wire.delay for wire in wires if wire.delay})
     if delays and not painter.names_delays and not painter.scene.unrolled:
-        cells += cell("   curves: " + ", ".join(late(delay) for delay in delays[:4]))
+        cells += cell("   curves: " + ", ".join(late(delay, along) for delay in delays[:4]))
     if any(wire.parameter and not wire.trainable for wire in wires):
         cells += cell("   dashed: frozen")
     if any(wire.parameter is None for wire in wires):
         cells += cell("   dotted: constant")
     cells = cells or cell(" ")
     return f'<table border="0" cellspacing="0" cellpadding="1"><tr>{cells}</tr></table>'
-
-
-def late(delay: int) -> str:
-    """Return how a delay is written.
-
-    >>> late(1), late(-2)
-    ('t−1', 't+2')
-    """
-    return f"t{-delay:+d}".replace("-", "−")
 
 
 def cell(text: str) -> str:

@@ -8,9 +8,10 @@ import graphviz
 
 from neurograph.render.boxes import Box, boxes_of, with_followers
 from neurograph.render.folding import Run, find_runs
-from neurograph.render.key import late
+from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
+from neurograph.render.scene import late
 from neurograph.render.style import FAINT, INK, clip, count, markup, text_width
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def layers_picture(network: Network, options: Options) -> Picture:
 
 
 def _caption(network: Network, options: Options, runs: list[Run], merged: bool) -> str:
-    title = markup(options.title or str(network).replace("->", "→"))
+    title = markup(title_of(network, options))
     folded = sum(run.length * (run.times - 1) for run in runs)
     notes = [f"{count(folded, 'more box', 'more boxes')} in repeated blocks"] if folded else []
     if merged:
@@ -117,8 +118,11 @@ class _Plan:
             for source in box.sources:
                 self.arrow(self.stands_for(source), self.stands_for(k), k, drawn)
         for k in self.shown:
+            delays: dict[int, set[int]] = {}
             for source, delay in self.boxes[k].late:
-                self.late(self.stands_for(source), k, delay)
+                delays.setdefault(self.stands_for(source), set()).add(delay)
+            for up, found in delays.items():
+                self.late(up, k, found)
 
     def cluster(self, number: int, members: list[int], title: str) -> None:
         """Draw a frame around boxes."""
@@ -186,9 +190,11 @@ class _Plan:
             **{"class": "way"},
         )
 
-    def late(self, up: int, down: int, delay: int) -> None:
-        """Draw a connection through time."""
-        text = late(delay) if self.boxes[down].axis == "time" else "children"
+    def late(self, up: int, down: int, delays: set[int]) -> None:
+        """Draw the connections through time from one box to another as one arrow."""
+        shown = sorted(delays, key=lambda delay: (delay < 0, abs(delay)))
+        along = self.boxes[down].axis == "nodes"
+        text = ", ".join(dict.fromkeys(late(delay, along) for delay in shown))
         self.picture.edge(
             f"b{up}",
             f"b{down}",

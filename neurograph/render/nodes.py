@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from neurograph.graph.trees import goes_along_trees
 from neurograph.render.arrange import arrange
 from neurograph.render.key import notes_of, title_of
 from neurograph.render.options import Options
@@ -27,6 +28,7 @@ def nodes_picture(
         Other weights than the present ones: flat arrays by ``id(parameter)``.
     """
     scene = arrange(network, options)
+    scene.along_trees = goes_along_trees(network)
     add_wires(network, scene, options, snapshot)
     picture = Picture(network.name)
     painter = Painter(picture, scene, options, network.outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from types import NoneType
 from typing import Any
 
 from neurograph.errors import OptionError, unknown
@@ -102,6 +103,10 @@ def read_options(given: dict[str, Any]) -> Options:
     for name in ("sample", "step"):
         if name in options:
             options[name] = whole(f"render: {name}", options[name], least=-(2**31))
+    if not isinstance(options.get("numbers", False), bool):
+        raise OptionError(f"render: numbers is True or False, got {options['numbers']!r}")
+    if not isinstance(options.get("title", ""), (str, NoneType)):
+        raise OptionError(f"render: title is a text, got {options['title']!r}")
     if options.get("threshold") is not None:
         options["threshold"] = number("render: threshold", options["threshold"], least=0.0)
     return Options(**options)

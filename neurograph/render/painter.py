@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from neurograph.graph.network import Port
 from neurograph.render.curves import Curve, Spot, bend, loop, route
 from neurograph.render.fill import Fill
-from neurograph.render.key import caption_rows, late
+from neurograph.render.key import caption_rows
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.scene import NAME_SIZE, Disc, Gap, Header, Scene, Wire
+from neurograph.render.scene import NAME_SIZE, Disc, Gap, Header, Scene, Wire, late
 from neurograph.render.style import (
     FAINT,
     GRADIENT_HUES,
@@ -32,7 +32,7 @@ FEW_LATE = 18
 MANY_WIRES = 1500
 ARROW, BAR = 6.0, 2.0  # the lengths of an arrow's head and of a bar
 SKIP_BULGES = (0, 26, -26, 46, -46, 70, -70, 100, -100, 140, -140, 190, -190)
-BACK_BULGES = (-30, 30, -48, 48, -72, 72, -100, 100, -140, 140, -190, 190, -240, 240)
+BACK_BULGES = (30, -30, 48, -48, 72, -72, 100, -100, 140, -140, 190, -190, 240, -240)
 LABEL_SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72, 0.22, 0.78, 0.17, 0.83)
 
 
@@ -121,11 +121,14 @@ class Painter:
             how = layer.aggregation
         name = clip(layer.name, 130.0, 10.0)
         size = "×".join(map(str, layer.shape))
+        below = f"{size} {how}"
         label = (
-            f'<<font point-size="10"><b>{markup(name)}</b></font><br/>'
-            f'<font point-size="8" color="{FAINT}">{markup(f"{size} {how}")}</font>>'
+            f'<font point-size="10"><b>{markup(name)}</b></font><br/>'
+            f'<font point-size="8" color="{FAINT}">{markup(below)}</font>'
         )
-        self.plain(f"h{layer.offset}", header.x, header.y, label, "header")
+        self.plain(f"h{layer.offset}", header.x, header.y, on_white(label), "header")
+        half = max(text_width(name, 10.5), text_width(below, 8.0)) / 2
+        self.labels.append((header.x, header.y, half, 11.0))
 
     def gap(self, number: int, gap: Gap) -> None:
         """Draw the three dots that stand for nodes left out, and say how many."""
@@ -249,10 +252,10 @@ class Painter:
         if group is not None and few and wire.parameter is not None and not self.scene.unrolled:
             where = f"[{wire.address}]" if wire.parameter.size > 1 else ""
             name = wire.parameter.name.rsplit("/")[-1]
-            parts.insert(0, f"{name}{where}" + (" =" if parts else ""))
+            parts = [" = ".join([f"{name}{where}", *parts])]
         if wire.delay and self.names_delays and not self.scene.unrolled:
-            parts.append(late(wire.delay))
-        return " ".join(parts)
+            parts.append(late(wire.delay, self.scene.along_trees))
+        return ", ".join(parts)
 
     def wire_label(self, number: int, curve: Curve, text: str, looped: bool) -> None:
         """Write beside a connection, where no other label is."""
@@ -272,19 +275,24 @@ class Painter:
                 break
         _, x, y = best
         self.labels.append((x, y, half, 5.5))
-        label = (
-            '<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>'
-            f'<td bgcolor="white"><font point-size="8">{markup(text)}</font></td></tr></table>>'
-        )
+        label = on_white(f'<font point-size="8">{markup(text)}</font>')
         self.plain(f"w{number}", x, y, label, "number")
 
     def wire_tooltip(self, wire: Wire) -> str:
         """Return what a viewer shows when the pointer rests on a connection."""
-        late = f" [delay {wire.delay}]" if wire.delay else ""
+        delay = f" [delay {wire.delay}]" if wire.delay else ""
         where = f", {wire.parameter.name}[{wire.address}]" if wire.parameter else ", constant"
         frozen = ", frozen" if wire.parameter is not None and not wire.trainable else ""
-        ends = f"{wire.up.label} -> {wire.down.label}{late}"
+        ends = f"{wire.up.label} -> {wire.down.label}{delay}"
         return f"{ends}: {self.options.strength} {wire.strength:.6g}{where}{frozen}"
+
+
+def on_white(content: str) -> str:
+    """Return a label that hides the lines behind it."""
+    return (
+        '<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>'
+        f'<td bgcolor="white">{content}</td></tr></table>>'
+    )
 
 
 def shared_groups(wires: Sequence[Wire]) -> dict[tuple[int, int], int]:

@@ -50,7 +50,8 @@ class Disc:
             return "1"
         if self.layer.members is not None:
             return self.layer.members[self.index].label
-        return ", ".join(str(int(k)) for k in np.unravel_index(self.index, self.layer.shape))
+        place = np.unravel_index(self.index, self.layer.shape)
+        return ", ".join(str(int(k)) for k in place) or "0"
 
     @property
     def label(self) -> str:
@@ -91,11 +92,21 @@ class Wire:
     trainable: bool
 
 
+def late(delay: int, along_trees: bool = False) -> str:
+    """Return how a delay is written.
+
+    >>> late(1), late(-2), late(1, along_trees=True)
+    ('t−1', 't+2', 'child')
+    """
+    return "child" if along_trees else f"t{-delay:+d}".replace("-", "−")
+
+
 @dataclass(slots=True)
 class Scene:
     """The nodes shown, in order, what is left out, and the connections between those shown.
 
-    ``between`` is the number of connections between the nodes shown, of which ``wires`` are drawn.
+    ``between`` is the number of connections between the nodes shown, of which ``wires`` are drawn;
+    ``along_trees``: a delay is the way from a child to its parent.
     """
 
     discs: list[Disc] = field(default_factory=list)
@@ -107,6 +118,7 @@ class Scene:
     hidden_nodes: int = 0
     folds_bias: bool = False
     unrolled: bool = False
+    along_trees: bool = False
 
     def add(self, disc: Disc) -> None:
         """Take in a node."""

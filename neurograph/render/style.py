@@ -13,8 +13,8 @@ NEUTRAL = "#cdcdcd"
 
 Hues = tuple[str, str, str]  # negative, zero, positive
 WEIGHT_HUES: Hues = ("#e07b00", NEUTRAL, "#0a4b96")  # orange is the lighter of the two in grey
-VALUE_HUES: Hues = ("#f3b36a", "#ffffff", "#86b6e8")
-DELTA_HUES: Hues = ("#9fd39f", "#ffffff", "#c3a5e0")
+VALUE_HUES: Hues = ("#fbc685", "#ffffff", "#6aa3e2")
+DELTA_HUES: Hues = ("#bfe3b0", "#ffffff", "#b08bd8")
 GRADIENT_HUES: Hues = ("#4f9e57", NEUTRAL, "#5b2482")
 
 GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a88b00", "#56b4e9", "#7a3e9d", "#444444")
@@ -50,7 +50,7 @@ def signed_colour(value: float, largest: float, hues: Hues) -> str:
     """Return the colour of a value on a scale from ``-largest`` to ``largest``.
 
     >>> signed_colour(0.0, 2.0, VALUE_HUES), signed_colour(2.0, 2.0, VALUE_HUES)
-    ('#ffffff', '#86b6e8')
+    ('#ffffff', '#6aa3e2')
     """
     if not math.isfinite(value) or largest <= 0.0:
         return hues[1]

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from neurograph.errors import DataError, OptionError, ShapeError
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.tree import Tree
+from neurograph.graph.trees import goes_along_trees
 from neurograph.render.curves import Spot, bend
 from neurograph.render.engines import StrPath, picture_format
-from neurograph.render.fill import hues_of
+from neurograph.render.fill import hues_of, signs_of
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
@@ -95,8 +96,13 @@ def tree_picture(network: Network, options: Options) -> Picture:
     Raises
     ------
     OptionError
-        No tree is given.
+        No tree is given, or the network is not for trees.
     """
+    if not goes_along_trees(network):
+        raise OptionError(
+            f"network {network.name!r} has no layer that goes along trees; ng.draw_tree draws a "
+            f"tree alone"
+        )
     if options.tree is None:
         raise OptionError(
             f"network {network.name!r} goes along trees: give the one to draw, as in "
@@ -111,7 +117,9 @@ def tree_picture(network: Network, options: Options) -> Picture:
     copies = f"one copy of the cell at each of {count(len(tree), 'node')}"
     notes = [f"{copies}; all copies share their weights"]
     if values is not None and layer is not None:
-        notes.append(f"cells: {what} of {layer.name}, blue positive, orange negative")
+        units = values.shape[1]
+        whose = f"{CELLS} of {units} units" if units > CELLS else count(units, "unit")
+        notes.append(f"cells: {what} of {whose} of {layer.name}, {signs_of(what)}")
     lines = [(title_of(network, options), 10, INK), *((note, 9, FAINT) for note in notes)]
     _Grove(tree, picture, values, hues_of(what)).paint(lines)
     return picture

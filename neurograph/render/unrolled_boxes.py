@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurograph.errors import OptionError
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.temporal import StepConnections, UnfoldConnections
 from neurograph.render.boxes import Box, boxes_of, is_packed
 from neurograph.render.curves import Curve, Spot, bend, route
-from neurograph.render.fill import hues_of
+from neurograph.render.fill import hues_of, signs_of
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.style import FAINT, INK, clip, markup, signed_colour
+from neurograph.render.style import FAINT, INK, clip, count, markup, signed_colour
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
-CELLS = 10
+CELLS = 9
 CELL = 8.0
 HALF_WIDTH, HALF_HEIGHT = 52.0, 17.0
 STRIDE, ROW = 150.0, 66.0
@@ -43,7 +44,7 @@ def boxes_unrolled(network: Network, options: Options, steps: int, run: int) -> 
         what = options.values[0]
         lines.append(
             (
-                f"cells: {what}, blue positive, orange negative, each layer on its own scale",
+                f"cells: {what}, {signs_of(what)}, each layer on its own scale",
                 8,
                 FAINT,
             )
@@ -132,6 +133,7 @@ class _Sheet:
         bundles = self.between(source, target)
         if any(isinstance(bundle, UnfoldConnections) for bundle in bundles):
             return [(time, downs[0]) for time in ups]
+        bundles += self.between(source, source)  # a layer may take a step of its own parts
         step = next((b.step for b in bundles if isinstance(b, StepConnections)), -1)
         return [(step if 0 <= step < self.steps else self.steps - 1, downs[0])]
 
@@ -152,19 +154,20 @@ class _Sheet:
         rows = f'<tr><td><b><font point-size="10">{markup(name)}</font></b></td></tr>'
         values = self.values(k, time)
         if values is None:
-            text = markup(clip(f"{box.manner} {box.shape}", 2 * HALF_WIDTH - 8.0, 8.0))
+            text = markup(clip(f"{box.manner}: {box.shape_of_step}", 2 * HALF_WIDTH - 8.0, 8.0))
             rows += f'<tr><td><font point-size="8" color="{FAINT}">{text}</font></td></tr>'
         else:
             hues = hues_of(self.options.values[0])
             largest = float(np.abs(self.stores[k]).max(initial=0.0))
-            cells = "".join(
-                f'<td border="1" width="{CELL}" height="{CELL}" fixedsize="true" '
-                f'bgcolor="{signed_colour(float(value), largest, hues)}"></td>'
-                for value in values[:CELLS]
-            )
-            more = '<td><font point-size="8">…</font></td>' if len(values) > CELLS else ""
-            rows += (
-                '<tr><td><table border="0" cellborder="1" cellspacing="0" cellpadding="0">'
+            size = f'width="{CELL}" height="{CELL}" fixedsize="true"'
+            fills = [signed_colour(float(value), largest, hues) for value in values[:CELLS]]
+            cells = "".join(f'<td border="1" {size} bgcolor="{fill}"></td>' for fill in fills)
+            dots = f'<td border="0" {size}><font point-size="8">…</font></td>'
+            more = dots if len(values) > CELLS else ""
+            wide = CELL * (min(len(values), CELLS) + bool(more)) + 2.0
+            rows += (  # of a fixed size, or the cells would be spread to the width of the name
+                '<tr><td><table border="0" cellborder="1" cellspacing="0" cellpadding="0" '
+                f'fixedsize="true" width="{wide:g}" height="{CELL + 2.0:g}">'
                 f"<tr>{cells}{more}</tr></table></td></tr>"
             )
         self.picture.node(
@@ -193,7 +196,7 @@ class _Sheet:
             return None
         array = np.asarray(store)
         if array.ndim > 1 + layer.sequence:
-            array = array[:, self.options.sample]
+            array = _of_sample(array, self.options.sample, layer)
         if is_packed(layer):
             return np.moveaxis(array.reshape(layer.shape[0], -1), 0, -1)
         return array
@@ -238,6 +241,16 @@ class _Sheet:
             margin="0",
             **{"class": "caption"},
         )
+
+
+def _of_sample(array: Any, sample: int, layer: Layer) -> Any:
+    samples = array.shape[1]
+    if not -samples <= sample < samples:
+        raise OptionError(
+            f"layer {layer.name!r}: the last run had {count(samples, 'sample')}; it has no sample "
+            f"{sample}"
+        )
+    return array[:, sample]
 
 
 def _showing(box: Box) -> Layer:

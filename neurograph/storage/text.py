@@ -49,7 +49,7 @@ def to_text(network: Network, path: StrPath | None = None) -> str:
     >>> net.parameters["layer_1/bias"].value = [1e-9]
     >>> print(to_text(net))
     # neurograph weights, format 1
-    # network: 2 -> 1, 1 layers with weights, 3 connections, 3 parameters
+    # network: 2 -> 1, 1 layer with weights, 3 connections, 3 parameters
     <BLANKLINE>
     parameter "layer_1/kernel" shape (2, 1) float64
     0.1
