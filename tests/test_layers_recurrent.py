@@ -377,3 +377,12 @@ def test_what_cannot_be_is_refused_in_one_sentence(build, error, message):
     with pytest.raises(error, match=message) as caught:
         build()
     assert "\n" not in str(caught.value)
+
+
+def test_a_recurrent_layer_reads_layers_at_every_step_of_a_film():
+    film, mask = ng.Input((4, 6, 6, 1)), ng.Masking()
+    seen = ng.TimeDistributed(ng.Flatten())(ng.TimeDistributed(ng.Conv2D(2, 3))(film))
+    assert ng.LSTM(3)(seen).gate("hidden").mask is None
+    steps = ng.Input((4, 3))
+    dense = ng.TimeDistributed(ng.Dense(2))(mask(steps))
+    assert ng.LSTM(3)(dense).gate("hidden").mask is not None

@@ -107,6 +107,8 @@ def mask_of(layer: Layer) -> Layer | None:
         if layer.config.get("recipe") not in STEP_BY_STEP:
             return None
         below = [bundle.source for bundle in layer.incoming if bundle.source.root is not layer]
+        if not below:  # of a layer at every step: what was folded into time
+            below = [bundle.source for bundle in layer.parts["fold"].incoming]
         if len({id(each) for each in below}) > 1:
             return _common_mask(layer, below)
         layer = below[0]

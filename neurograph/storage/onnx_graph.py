@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,25 @@ class OnnxGraph:
 
     def add(self, kind: str, inputs: list[str], label: str, **attributes: Any) -> str:
         """Add a node, say which layer it is of, and return the name of its output."""
-        output = self.name(f"{label}:{kind}")
-        node = self.onnx.helper.make_node(kind, inputs, [output], name=output, **attributes)
+        return self.add_several(kind, inputs, label, 1, **attributes)[0]
+
+    def add_several(
+        self, kind: str, inputs: list[str], label: str, count: int, **attributes: Any
+    ) -> list[str]:
+        """Add a node of several outputs, and return their names."""
+        outputs = [self.name(f"{label}:{kind}") for _ in range(count)]
+        node = self.onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes)
         self.nodes.append(node)
-        return output
+        return outputs
+
+    @contextmanager
+    def inside(self) -> Iterator[list[Any]]:
+        """Yield a list for the nodes added meanwhile, those of a graph within this one."""
+        outside, self.nodes = self.nodes, []
+        try:
+            yield self.nodes
+        finally:
+            self.nodes = outside
 
     def weight(self, values: Any, name: str, dtype: Any = np.float32) -> str:
         """Add an array of weights and return its name."""
@@ -67,9 +83,28 @@ class OnnxGraph:
             self._constants[key] = self.weight(array, "constant", dtype)
         return self._constants[key]
 
+    def drop_unused(self, outputs: set[str]) -> None:
+        """Take out the nodes and weights that no output needs."""
+        needed, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                kept.append(node)
+                needed.update(_read_by(node))
+        self.nodes = kept[::-1]
+        self.weights = [each for each in self.weights if each.name in needed]
+
     def reshape(self, tensor: str, shape: tuple[int, ...], label: str) -> str:
         """Return a tensor in another shape; the batch stays."""
         return self.add("Reshape", [tensor, self.constant((0, *shape), np.int64)], label)
+
+
+def _read_by(node: Any) -> list[str]:
+    """Return the names that a node reads, and those that the graphs within it read."""
+    found = list(node.input)
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            found += _read_by(inner)
+    return found
 
 
 def _simple(kind: str, **attributes: Any) -> Callable[[OnnxGraph, str, str], str]:

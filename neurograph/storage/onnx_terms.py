@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from neurograph.errors import GraphError
+from neurograph.functions import ACTIVATIONS as SHIPPED
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
-from neurograph.graph.spatial import ConvolutionConnections, PoolingConnections
-from neurograph.storage.onnx_graph import Array, OnnxGraph
+from neurograph.graph.spatial import (
+    ConvolutionConnections,
+    PoolingConnections,
+    WindowConnections,
+)
+from neurograph.graph.temporal import (
+    BridgeConnections,
+    FoldConnections,
+    ReverseConnections,
+    StepConnections,
+    UnfoldConnections,
+)
+from neurograph.storage.onnx_cells import bias_values, dense_kernel
+from neurograph.storage.onnx_functions import function_of
+from neurograph.storage.onnx_graph import ACTIVATIONS, Array, OnnxGraph
+from neurograph.storage.onnx_tensors import Tensors
 
 _COMBINE = {"sum": "Sum", "mean": "Mean", "max": "Max"}
+
+
+class Cycle(Protocol):
+    """Layers that go through time together: a cell, which is one operator, or a loop."""
+
+    written: bool
+    members: list[Layer]
+
+    @property
+    def needs(self) -> list[Layer]:
+        """The layers that must be there before it."""
+
+    def final(self, layer: Layer, step: int) -> str | None:
+        """Return the tensor of a member at one step, if it is there."""
+
+    def write(self) -> None:
+        """Add its operators; the tensors of its members are there then."""
 
 
 class Terms:
@@ -23,13 +55,66 @@ class Terms:
     Parameters
     ----------
     graph : OnnxGraph
-    tensor : callable
-        ``tensor(layer, first) -> name``: the values of a layer, its channels first or last.
+    tensors : Tensors
+    cycles : mapping
+        By their layers, the cycles through time.
     """
 
-    def __init__(self, graph: OnnxGraph, tensor: Callable[[Layer, bool], str]) -> None:
+    def __init__(self, graph: OnnxGraph, tensors: Tensors, cycles: Mapping[int, Cycle]) -> None:
         self.graph = graph
-        self.tensor = tensor
+        self.tensors = tensors
+        self.cycles = cycles
+
+    def calculate(self, layer: Layer) -> None:
+        """Add the operators of a layer, whose tensor is there then."""
+        function = layer.function
+        if function is not None and function.name == "one_hot":
+            return  # the dense bundle above it gathers rows instead
+        first = self._wants_first(layer)
+        x = self.combined(layer, first)
+        name = layer.activation.name
+        if function is not None:
+            x = function_of(self.graph, layer, x, first)
+        elif name in ACTIVATIONS and SHIPPED.get(name) is layer.activation:
+            x = ACTIVATIONS[name](self.graph, x, layer.name)
+        else:
+            raise GraphError(
+                f"layer {layer.name!r}: its activation {name!r} has no counterpart in ONNX"
+            )
+        (self.tensors.first if first else self.tensors.last)[id(layer)] = x
+
+    def _wants_first(self, layer: Layer) -> bool:
+        """Whether a layer is calculated with its channels first."""
+        if len(layer.shape) < 2:
+            return False
+        if any(isinstance(each, WindowConnections) for each in layer.incoming):
+            return True
+        bundles = [
+            each
+            for each in layer.incoming
+            if each.source.role != "noise" and not isinstance(each, BiasConnections)
+        ]
+        return all(
+            isinstance(each, OneToOneConnections)
+            and id(each.source) in self.tensors.first
+            and each.source.sequence == layer.sequence
+            and self.keeps_axes(each)
+            for each in bundles
+        )
+
+    def source(self, bundle: Bundle, first: bool) -> str:
+        """Return the values that a bundle takes, its channels first or last."""
+        source, target = bundle.source, bundle.target
+        if bundle.delay:
+            raise GraphError(
+                f"{bundle.label} has a delay of {bundle.delay}, which ONNX files hold within loops "
+                f"through time only"
+            )
+        if source.sequence or not target.sequence:
+            return self.tensors.get(source, first)
+        x = self.tensors.repeated(source, target)
+        first = first and len(source.shape) > 1
+        return self.graph.add("Transpose", [x], target.name, perm=_to_first(source)) if first else x
 
     def combined(self, layer: Layer, first: bool) -> str:
         """Return the net input of a layer."""
@@ -46,9 +131,15 @@ class Terms:
             found.append(self._term(layer, each, first, bias))
         for bias in biases:
             values = self._bias(layer, bias, first)
+            if not rest:
+                shape = _channels_first(layer) if first else layer.shape
+                values = np.broadcast_to(values, shape)
             found.append(self.graph.weight(values, f"{layer.name}/bias"))
         if not found:
             raise GraphError(f"layer {layer.name!r}: nothing feeds it, which ONNX cannot say")
+        if not rest:  # it still has a value for every sample
+            shape = _channels_first(layer) if first else layer.shape
+            found[0] = self.tensors.expanded(found[0], layer, shape)
         if len(found) == 1:
             return found[0]
         if layer.aggregation in _COMBINE:
@@ -59,6 +150,11 @@ class Terms:
         return product
 
     def _term(self, layer: Layer, bundle: Bundle, first: bool, bias: BiasConnections | None) -> str:
+        if isinstance(bundle, BridgeConnections):
+            x = self._bridge(layer, bundle)
+            return (
+                self.graph.add("Transpose", [x], layer.name, perm=_to_first(layer)) if first else x
+            )
         if isinstance(bundle, PoolingConnections):
             x = self._pooling(layer, bundle)
             return x if bias is None else self._added(layer, x, bias, first)
@@ -66,38 +162,63 @@ class Terms:
             return self._one_to_one(layer, bundle, first)
         if isinstance(bundle, ConvolutionConnections):
             return self._convolution(layer, bundle, bias)
-        alone = layer.aggregation == "sum"
-        if isinstance(bundle, DenseConnections) and alone and not first:
-            return self._dense(layer, bundle, bias)
+        if isinstance(bundle, DenseConnections) and not first:
+            if layer.aggregation == "sum" or bundle.inputs == 1:
+                return self._dense(layer, bundle, bias)
+            if layer.aggregation == "max" and bundle.parameter is None:
+                return self._largest(layer, bundle)
         raise GraphError(
             f"layer {layer.name!r}: its {type(bundle).__name__} with aggregation "
             f"{layer.aggregation!r} have no counterpart in ONNX"
         )
 
+    def _bridge(self, layer: Layer, bundle: Bundle) -> str:
+        """Return what a bundle between time and space makes of its source, channels last."""
+        source = bundle.source
+        if isinstance(bundle, (FoldConnections, UnfoldConnections)):
+            return self.tensors.rearranged(source, layer)
+        if isinstance(bundle, ReverseConnections):
+            return self.tensors.turned(source, layer)
+        assert isinstance(bundle, StepConnections)
+        cycle = self.cycles.get(id(source))
+        x = None if cycle is None else cycle.final(source, bundle.step)
+        return self.tensors.step(source, bundle.step, layer) if x is None else x
+
     # dense ------------------------------------------------------------------------------------
+
+    def _largest(self, layer: Layer, bundle: DenseConnections) -> str:
+        """Return the largest of all inputs, times a constant, at every position."""
+        graph, name = self.graph, layer.name
+        x = self.source(bundle, False)
+        if bundle.source.shape[-1] != bundle.inputs:
+            x = graph.reshape(x, (bundle.positions, bundle.inputs), name)
+        if bundle.constant != 1.0:
+            x = graph.add("Mul", [x, graph.constant(bundle.constant)], name)
+        x = graph.add("ReduceMax", [x], name, axes=[-1], keepdims=1)
+        if bundle.units > 1:
+            units = graph.constant((*(1,) * len(bundle.source.shape), bundle.units), np.int64)
+            x = graph.add("Expand", [x, units], name)
+        return (
+            x
+            if bundle.source.shape[:-1] == layer.shape[:-1]
+            else graph.reshape(x, layer.shape, name)
+        )
 
     def _dense(self, layer: Layer, bundle: DenseConnections, bias: BiasConnections | None) -> str:
         graph, name = self.graph, layer.name
         source = bundle.source
-        if bundle.parameter is None:
-            kernel: Array = np.full((bundle.inputs, bundle.units), bundle.constant)
-        else:
-            columns = slice(bundle.first_column, bundle.first_column + bundle.units)
-            kernel = bundle.parameter.value[:, columns]
-        if bundle.mask is not None:
-            kernel = np.where(bundle.mask, 0.0, kernel)
-        weight = graph.weight(kernel, f"{name}/kernel")
+        weight = graph.weight(dense_kernel(bundle), f"{name}/kernel")
         if source.function is not None and source.function.name == "one_hot":
-            index = self.tensor(source.incoming[0].source, False)
+            index = self.source(source.incoming[0], False)
             index = graph.add("Cast", [index], name, to=graph.onnx.TensorProto.INT64)
             x = graph.add("Gather", [weight, index], name, axis=0)
             return x if bias is None else self._added(layer, x, bias, False)
-        x = self.tensor(source, False)
+        x = self.source(bundle, False)
         if bundle.positions == 1:
             x = x if len(source.shape) == 1 else graph.reshape(x, (bundle.inputs,), name)
             given = [x, weight]
             if bias is not None:
-                given.append(graph.weight(self._channel_bias(bias), f"{name}/bias"))
+                given.append(graph.weight(bias_values(bias), f"{name}/bias"))
             x = graph.add("Gemm", given, name)
             return x if len(layer.shape) == 1 else graph.reshape(x, layer.shape, name)
         if source.shape[-1] != bundle.inputs:
@@ -113,17 +234,9 @@ class Terms:
         weight = self.graph.weight(self._bias(layer, bias, first), f"{layer.name}/bias")
         return self.graph.add("Add", [x, weight], layer.name)
 
-    @staticmethod
-    def _channel_bias(bundle: BiasConnections) -> Array:
-        if bundle.parameter is None:
-            return np.full(bundle.channels, bundle.constant)
-        values = bundle.parameter.value.reshape(-1)
-        found: Array = values[bundle.first : bundle.first + bundle.channels]
-        return found
-
     def _bias(self, layer: Layer, bundle: BiasConnections, first: bool) -> Array:
         """Return what broadcasts to the layer: (channels,), or an element for each node."""
-        values = self._channel_bias(bundle)
+        values = bias_values(bundle)
         if values.size == layer.shape[-1]:
             return values.reshape(-1, *(1,) * (len(layer.shape) - 1)) if first else values
         full = np.resize(values, layer.shape)
@@ -148,7 +261,7 @@ class Terms:
                 f"layer {bundle.target.name!r}: its windows see {source.name!r} in another shape, "
                 f"which has no counterpart in ONNX here"
             )
-        return self.tensor(source, True), attributes, line
+        return self.source(bundle, True), attributes, line
 
     def _convolution(
         self, layer: Layer, bundle: ConvolutionConnections, bias: BiasConnections | None
@@ -160,7 +273,7 @@ class Terms:
         given = [x, self.graph.weight(kernel, f"{layer.name}/kernel")]
         inside = bias is not None and bias.channels == geometry.filters
         if bias is not None and inside:
-            given.append(self.graph.weight(self._channel_bias(bias), f"{layer.name}/bias"))
+            given.append(self.graph.weight(bias_values(bias), f"{layer.name}/bias"))
         dilations = list(geometry.dilation[1:] if line else geometry.dilation)
         x = self.graph.add(
             "Conv", given, layer.name, dilations=dilations, group=geometry.groups, **attributes
@@ -201,7 +314,7 @@ class Terms:
     def _one_to_one(self, layer: Layer, bundle: OneToOneConnections, first: bool) -> str:
         graph, name = self.graph, layer.name
         if first and bundle.is_whole:
-            return self._weighted(layer, bundle, self.tensor(bundle.source, True), first)
+            return self._weighted(layer, bundle, self.source(bundle, True), first)
         x = self._block(layer, bundle)
         if bundle.is_whole or bundle.block == bundle.target_shape:
             if bundle.block != layer.shape:
@@ -222,7 +335,7 @@ class Terms:
     def _block(self, layer: Layer, bundle: OneToOneConnections) -> str:
         """Return the block of the source that a bundle takes, weighted, channels last."""
         graph, name = self.graph, layer.name
-        x = self.tensor(bundle.source, False)
+        x = self.source(bundle, False)
         shape = bundle.source.shape if bundle.is_whole else bundle.source_shape
         if shape != bundle.source.shape:
             x = graph.reshape(x, shape, name)
@@ -261,7 +374,7 @@ class Terms:
             return None
         parts = sorted(parts, key=lambda each: each.target_start[axis])
         if first:  # whole channels, by ``keeps_axes``
-            tensors = [self.tensor(each.source, True) for each in parts]
+            tensors = [self.source(each, True) for each in parts]
             rows = [
                 self._weighted(layer, each, x, first)
                 for each, x in zip(parts, tensors, strict=True)
@@ -272,60 +385,14 @@ class Terms:
         same = parts[0].target_shape == layer.shape
         return x if same else self.graph.reshape(x, layer.shape, layer.name)
 
-    # whole-layer functions ---------------------------------------------------------------------
-
-    def function(self, layer: Layer, x: str, first: bool) -> str:
-        """Return what a softmax or normalisation makes of a net input."""
-        function: Any = layer.function
-        if function.name == "softmax":
-            return self.graph.add("Softmax", [x], layer.name, axis=1 if first else -1)
-        values = {name: each.value for name, each in function.parameters.items()}
-        if function.name == "batch_normalization":
-            return self._batch_normalization(layer, x, first, values)
-        options = function.describe()
-        axes = sorted(options.get("axes", ()))
-        trailing = axes == list(range(-len(axes), 0))
-        if function.name != "layer_normalization" or first or not trailing:
-            raise GraphError(
-                f"layer {layer.name!r}: its {function.name} over axes {axes} has no counterpart "
-                f"in ONNX here"
-            )
-        sizes = layer.shape[len(layer.shape) - len(axes) :]
-        scale = self.graph.weight(values.get("gamma", np.ones(sizes)), f"{layer.name}/gamma")
-        given = [x, scale]
-        if "beta" in values:
-            given.append(self.graph.weight(values["beta"], f"{layer.name}/beta"))
-        epsilon = options["epsilon"]
-        return self.graph.add(
-            "LayerNormalization", given, layer.name, axis=-len(axes), epsilon=epsilon
-        )
-
-    def _batch_normalization(
-        self, layer: Layer, x: str, first: bool, values: dict[str, Array]
-    ) -> str:
-        function: Any = layer.function
-        mean, variance = values["moving_mean"], values["moving_variance"]
-        gamma = values.get("gamma", np.ones_like(mean))
-        beta = values.get("beta", np.zeros_like(mean))
-        name = layer.name
-        if function.axis == -1 and (first or len(layer.shape) == 1):
-            rows = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
-            given = [self.graph.weight(each, f"{name}/{key}") for key, each in rows.items()]
-            return self.graph.add("BatchNormalization", [x, *given], name, epsilon=function.epsilon)
-        factor = gamma / np.sqrt(variance + function.epsilon)
-        shape = (-1, *(1,) * (-1 - function.axis))
-        if first:
-            full = np.ones(len(layer.shape), dtype=int)
-            full[function.axis] = mean.size
-            shape = tuple(int(each) for each in np.roll(full, 1))
-        scale = self.graph.weight(factor.reshape(shape), f"{name}/scale")
-        shift = self.graph.weight((beta - mean * factor).reshape(shape), f"{name}/shift")
-        return self.graph.add("Add", [self.graph.add("Mul", [x, scale], name), shift], name)
-
 
 def _is_last(bundle: OneToOneConnections) -> bool:
     parameter = bundle.parameter
     return parameter is not None and parameter.size == bundle.target.shape[-1]
+
+
+def _channels_first(layer: Layer) -> tuple[int, ...]:
+    return (layer.shape[-1], *layer.shape[:-1])
 
 
 def _to_first(layer: Layer) -> list[int]:

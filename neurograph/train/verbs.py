@@ -128,8 +128,8 @@ class ModelVerbs:
         path : path
             Ends in .py: a script with a function ``predict(x)`` that needs NumPy alone; small
             weights are in it, larger ones in a ``.npz`` beside it. Ends in .onnx: float32, with
-            inputs and outputs of the network's shapes, channels last; for feed-forward networks of
-            library layers. It needs the extra ``onnx``.
+            inputs and outputs of the network's shapes, channels last; for networks of library
+            layers. It needs the extra ``onnx``.
         steps : int, optional
             For scripts of networks that take sequences of any length: the one they are for.
 
