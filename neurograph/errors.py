@@ -59,6 +59,6 @@ Known: relu, sigmoid
     """
     names = [str(each) for each in known]
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f": did you mean {near[0]!r}? Known" if near else "; known"
     shown = ", ".join(names[:40]) + (f", … {len(names) - 40} more" if len(names) > 40 else "")
-    return UnknownNameError(f"unknown {kind} {name!r}: {hint}Known: {shown}")
+    return UnknownNameError(f"unknown {kind} {name!r}{hint}: {shown}")

@@ -60,7 +60,7 @@ def loaded(spec: str, data: Dataset | None = None, seed: int | None = None) -> A
         return zoo.get(spec)(**_options(spec, data), seed=seed)
     if "/" in spec or spec.endswith(".safetensors"):
         raise StorageError(f"{spec}: there is no such file or folder")
-    raise unknown("network", spec, zoo.NAMES)
+    raise unknown("file, folder or network of the zoo", spec, zoo.NAMES)
 
 
 def network_of(spec: str, data: Dataset | None = None, seed: int | None = None) -> Network:
