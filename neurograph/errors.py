@@ -49,16 +49,19 @@ class CompileError(NeurographError, RuntimeError):
     """A program of the compiler breaks one of its own rules."""
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """Return the error for a name that is not known, with the nearest match.
+def unknown(kind: str, name: object, known: Iterable[str], of: str = "") -> UnknownNameError:
+    """Return the error for a name (of something) that is not known, with the nearest match.
 
     >>> raise unknown("activation", "sigmoyd", ["relu", "sigmoid"])
     Traceback (most recent call last):
     neurograph.errors.UnknownNameError: unknown activation 'sigmoyd': did you mean 'sigmoid'? \
 Known: relu, sigmoid
     """
+    where = f" of {of}" if of else ""
     names = [str(each) for each in known]
+    if not names:
+        return UnknownNameError(f"unknown {kind} {name!r}{where}; there are none")
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f": did you mean {near[0]!r}? Known" if near else "; known"
     shown = ", ".join(names[:40]) + (f", … {len(names) - 40} more" if len(names) > 40 else "")
-    return UnknownNameError(f"unknown {kind} {name!r}{hint}: {shown}")
+    return UnknownNameError(f"unknown {kind} {name!r}{where}{hint}: {shown}")

@@ -39,5 +39,5 @@ def noise_sampler(layer: Layer) -> Sampler:
     """
     name = layer.config.get("distribution")
     if name not in DISTRIBUTIONS:
-        raise unknown(f"distribution of noise layer {layer.name!r}", name, DISTRIBUTIONS)
+        raise unknown("distribution", name, DISTRIBUTIONS, of=f"noise layer {layer.name!r}")
     return DISTRIBUTIONS[name](layer)

@@ -340,7 +340,7 @@ def test_reading_some_columns_in_their_order_and_classes(tmp_path: Path) -> None
     assert numbers.tolist() == [0, 1, 0]
     assert names == ("x", "y")
     assert table.matrix().tolist() == [[3.0], [4.0], [5.0]]
-    with pytest.raises(UnknownNameError, match=r"unknown column of 'people\.csv\.gz' 'd'"):
+    with pytest.raises(UnknownNameError, match=r"unknown column 'd' of 'people\.csv\.gz'"):
         datasets.read_csv(path, ["d"], delimiter=";")
     with pytest.raises(UnknownNameError, match="did you mean 'bb'"):
         parse_csv("a,bb\n1,2\n")["bbb"]
@@ -439,7 +439,7 @@ def test_stock_prices(tmp_path: Path) -> None:
         ("2010-12-28", "2010-12-27", "not in order of time: 2010-12-27 comes after 2010-12-27"),
         ("2010-12-28", "28.12.2010", "the date '28.12.2010', which is not year-month-day"),
         ("2010-12-28", "2010-13-28", "which is not year-month-day"),
-        ("volume", "amount", "unknown column of 'share.csv' 'volume'"),
+        ("volume", "amount", "unknown column 'volume' of 'share.csv'"),
         ("118.044", "much", "'close' of 'share.csv' holds text"),
         ("118.044", "", "line 3 of 'share.csv' has no number in column 'close'"),
     ):

@@ -79,11 +79,13 @@ def test_unknown_names_offer_the_nearest():
     x, (hidden,) = ng.InputNode("x"), nodes("hidden")
     ng.Connection(x, hidden, weight=0.1)
     made = ng.Network(inputs=[x], outputs=[hidden])
-    with pytest.raises(ng.UnknownNameError, match=r"node of network 'network' 'hiden'.*'hidden'"):
+    with pytest.raises(ng.UnknownNameError, match=r"node 'hiden' of network 'network'.*'hidden'"):
         made.node("hiden")
     with pytest.raises(ng.UnknownNameError, match="did you mean 'layer_1'"):
         ng.Network([2, 2]).layer("layer1")
-    with pytest.raises(ng.UnknownNameError, match=r"unknown connection .* 'y->x'"):
+    with pytest.raises(
+        ng.UnknownNameError, match=r"unknown connection 'y->x' of those into 'x'; there are none"
+    ):
         net.find("y->x")
     with pytest.raises(ng.OptionError, match="two nodes with an arrow"):
         net.find("y")

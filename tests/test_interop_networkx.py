@@ -341,7 +341,7 @@ def test_unknown_activations_and_roles_are_named():
     with pytest.raises(ng.UnknownNameError, match="did you mean 'sigmoid'"):
         ng.from_networkx(graph)
     graph.nodes["b"].update(activation="tanh", role="unit")
-    with pytest.raises(ng.UnknownNameError, match="role of node 'b' 'unit': did you mean 'units'"):
+    with pytest.raises(ng.UnknownNameError, match="role 'unit' of node 'b': did you mean 'units'"):
         ng.from_networkx(graph)
 
 

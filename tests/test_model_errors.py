@@ -76,7 +76,11 @@ INPUTS = {
         DataError,
         "x: sample 4 holds -1e+300 at (4, 2), too large for float32",
     ),
-    "another name": ({"inputs": X}, UnknownNameError, "'inputs': did you mean 'input'?"),
+    "another name": (
+        {"inputs": X},
+        UnknownNameError,
+        "'inputs' of network 'network': did you mean 'input'?",
+    ),
 }
 
 
@@ -188,7 +192,7 @@ def test_several_inputs_are_named() -> None:
         (one, ShapeError, "x: give a list of 2 arrays, for 'a', 'b'"),
         ([one], ShapeError, "x: give a list of 2 arrays"),
         ({"a": one}, ShapeError, "x: nothing is given for 'b'"),
-        ({"a": one, "c": other}, UnknownNameError, "unknown input of network 'network' 'c'"),
+        ({"a": one, "c": other}, UnknownNameError, "unknown input 'c' of network 'network'"),
         ([one, other[:3]], ShapeError, "different numbers of samples: [3, 4]"),
         ([other, one], ShapeError, "input 'a' takes arrays of shape (samples, 2), got (4, 3)"),
     ):

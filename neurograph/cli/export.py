@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the file."""
     ending = Path(arguments.path).suffix.lower()
     if ending not in FORMATS:
-        raise unknown(f"format of {arguments.path!r}", ending, FORMATS)
+        raise unknown("format", ending, FORMATS, of=repr(arguments.path))
     network = network_of(arguments.network)
     what, write = FORMATS[ending]
     write(network, arguments.path)

@@ -60,7 +60,7 @@ def pad_sequences(
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in _SIDES:
-            raise unknown(f"{name} of pad_sequences()", side, _SIDES)
+            raise unknown(name, side, _SIDES, of="pad_sequences()")
     arrays = [
         np.asarray(each) if np.size(each) == 0 else as_numbers(f"sequence {number}", each)
         for number, each in enumerate(sequences)

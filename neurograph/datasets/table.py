@@ -48,7 +48,7 @@ class Table(Mapping[str, Array]):
             return self.columns[name]
         except (KeyError, TypeError):
             raise _NoColumnError(
-                *unknown(f"column of {self.source}", name, self.columns).args
+                *unknown("column", name, self.columns, of=self.source).args
             ) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -143,7 +143,7 @@ def parse_csv(
     wanted = header if columns is None else list(columns)
     for name in wanted:
         if name not in cells:
-            raise unknown(f"column of {source}", name, header)
+            raise unknown("column", name, header, of=source)
     return Table(
         {name: _column(name, cells[name], lines, missing, source) for name in wanted}, source
     )

@@ -183,7 +183,7 @@ class Layer:
         from neurograph.errors import unknown
 
         if name not in self.parts:
-            raise unknown(f"part of layer {self.name!r}", name, self.parts)
+            raise unknown("part", name, self.parts, of=f"layer {self.name!r}")
         return self.parts[name]
 
     # wiring -----------------------------------------------------------------------------------
@@ -380,3 +380,6 @@ class LayerNodes(Sequence[Node]):
     def __iter__(self) -> Iterator[Node]:
         for index in range(len(self)):
             yield self[index]
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} nodes of {self._layer.name!r}>"

@@ -378,7 +378,9 @@ class Network(NetworkVerbs):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise unknown(f"layer of network {self.name!r}", name, [each.name for each in self.layers])
+        raise unknown(
+            "layer", name, [each.name for each in self.layers], of=f"network {self.name!r}"
+        )
 
     def node(self, name: str) -> Node:
         """Return a node by name (``"h"``) or by layer and place (``"conv2d[3, 4, 0]"``)."""
@@ -397,7 +399,7 @@ class Network(NetworkVerbs):
         if match and self.layers[0].kind == "layer":
             return self.layer(f"layer_{match[1]}").nodes[int(match[2])]
         names = [*self._named, *(f"{layer.name}[0]" for layer in self._library)]
-        raise unknown(f"node of network {self.name!r}", name, names)
+        raise unknown("node", name, names, of=f"network {self.name!r}")
 
     def find(self, label: str) -> Connection:
         """Return the connection ``"h->y"`` (``"h->h [delay 1]"`` where there are several).
@@ -410,14 +412,17 @@ class Network(NetworkVerbs):
         late = _DELAY.search(label)
         parts = _ARROW.split(_DELAY.sub("", label).strip())
         if len(parts) != 2:
-            raise OptionError(f"find({label!r}): write two nodes with an arrow, as in 'h->y'")
+            raise OptionError(
+                f"find({label!r}): write two nodes with an arrow, as in 'h->y'; "
+                "net.node() finds a node"
+            )
         up, down = self.node(parts[0]), self.node(parts[1])
         found = [each for each in down.upstream if each.upstream_node is up]
         if late:
             found = [each for each in found if each.delay == int(late[1])]
         if not found:
             known = [each.label for each in [*down.upstream][:20]]
-            raise unknown(f"connection of network {self.name!r}", label, known)
+            raise unknown("connection", label, known, of=f"those into {down.label!r}")
         return found[0]
 
     # editing ----------------------------------------------------------------------------------

@@ -60,4 +60,4 @@ def choice(owner: str, name: str, value: Any, known: Sequence[str]) -> str | Non
     """Return one of some words, or None where there is nothing; raise UnknownNameError else."""
     if value is None or value in known:
         return None if value is None else str(value)
-    raise unknown(f"{name} of {owner}", value, known)
+    raise unknown(name, value, known, of=owner)

@@ -70,7 +70,7 @@ def _one_each(network: Network, inputs: Inputs) -> list[Any]:
         names = [port.name for port in ports]
         for name in inputs:
             if name not in names:
-                raise unknown(f"input of network {network.name!r}", name, names)
+                raise unknown("input", name, names, of=f"network {network.name!r}")
         missing = [name for name in names if name not in inputs]
         if missing:
             raise DataError(f"network {network.name!r}: no values for its input {missing[0]!r}")
@@ -160,6 +160,6 @@ def by_part(network: Network, what: str, given: Mapping[Any, Any] | None) -> dic
     for key, value in (given or {}).items():
         part = key if isinstance(key, (Layer, Node)) else named.get(str(key))
         if part is None or id(part) not in members:
-            raise unknown(f"part of network {network.name!r} to give its {what}", key, named)
+            raise unknown("part", key, named, of=f"network {network.name!r} to give its {what}")
         found[id(part)] = np.asarray(value, dtype=np.float64)
     return found

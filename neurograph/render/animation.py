@@ -320,7 +320,7 @@ def _by_parameter(network: Network, snapshot: Snapshot, place: int) -> dict[int,
     if isinstance(snapshot, Mapping):
         extra = next((name for name in snapshot if name not in parameters), None)
         if extra is not None:
-            raise unknown(f"parameter of network {network.name!r}", extra, parameters)
+            raise unknown("parameter", extra, parameters, of=f"network {network.name!r}")
         rows = [(name, parameters[name], each) for name, each in snapshot.items()]
     else:
         if len(snapshot) != len(parameters):

@@ -138,7 +138,9 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     opened = set(expand)
     for name in opened - {"all"}:
         if name not in names and name not in composite:
-            raise unknown(f"layer of network {network.name!r}", name, [*sorted(names), *composite])
+            raise unknown(
+                "layer", name, [*sorted(names), *composite], of=f"network {network.name!r}"
+            )
     axis = "nodes" if any(bundle.along_trees for bundle in network.bundles) else "time"
     boxes: list[Box] = []
     place: dict[int, int] = {}

@@ -55,10 +55,10 @@ def picture_format(path: StrPath, known: tuple[str, ...] = FORMATS) -> str:
     found = "dot" if ending == "gv" else ending
     if not ending:
         raise UnknownNameError(
-            f"{os.fspath(path)!r} has no ending that names a format: Known: .{', .'.join(known)}"
+            f"{os.fspath(path)!r} has no ending that names a format; known: .{', .'.join(known)}"
         )
     if found not in known:
-        raise unknown(f"picture format of {os.fspath(path)!r}", ending, known)
+        raise unknown("picture format", ending, known, of=repr(os.fspath(path)))
     return found
 
 

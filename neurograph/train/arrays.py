@@ -38,7 +38,7 @@ def as_inputs(
     if takes_trees(network):
         trees: Any = as_trees(network, x, what)
         return [trees]
-    given = _several(x, ports, f"input of network {network.name!r}", what)
+    given = _several(x, ports, "input", network, what)
     arrays = [_input(port, each, what, dtype) for port, each in zip(ports, given, strict=True)]
     counts = {len(each) for each in arrays}
     if len(counts) > 1:
@@ -46,12 +46,12 @@ def as_inputs(
     return arrays
 
 
-def _several(x: Any, ports: Sequence[Port], kind: str, what: str) -> list[Any]:
+def _several(x: Any, ports: Sequence[Port], kind: str, network: Network, what: str) -> list[Any]:
     if isinstance(x, Mapping):
         names = [port.name for port in ports]
         for name in x:
             if name not in names:
-                raise unknown(kind, name, names)
+                raise unknown(kind, name, names, of=f"network {network.name!r}")
         missing = [name for name in names if name not in x]
         if missing:
             raise ShapeError(f"{what}: nothing is given for {missing[0]!r}")
@@ -161,7 +161,7 @@ def as_targets(
         The targets do not fit the outputs or the loss; the message names the sample.
     """
     ports = network.outputs
-    given = _several(y, ports, f"output of network {network.name!r}", what)
+    given = _several(y, ports, "output", network, what)
     if takes_trees(network):
         return [
             _at_nodes_or_roots(port, loss, each, what)

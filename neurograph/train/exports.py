@@ -48,5 +48,5 @@ def export(model: Model, path: StrPath, steps: int | None = None) -> None:
         raise OptionError(f"export: a file to write is given by its path, got {path!r}")
     ending = Path(path).suffix.lower()
     if ending not in EXPORTS:
-        raise unknown(f"format of {str(path)!r}", ending, EXPORTS)
+        raise unknown("format", ending, EXPORTS, of=repr(str(path)))
     EXPORTS[ending](model, path, steps)

@@ -33,7 +33,7 @@ class Monitor:
 
     def __init__(self, what: str, name: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
-            raise unknown(f"mode of {what}", mode, ("auto", "min", "max"))
+            raise unknown("mode", mode, ("auto", "min", "max"), of=what)
         self.what = what
         self.name = name
         higher = "top_k" in name or name.endswith(_HIGHER)
