@@ -225,8 +225,16 @@ def test_whole_numbers_are_numbers() -> None:
         ({"metrics": [3]}, OptionError, "a metric is given by its name"),
         ({"loss": ["mse", "mse"]}, OptionError, "2 losses for 1 outputs; give one for each"),
         ({"loss_weights": [1, 2]}, OptionError, "2 loss_weights for 1 outputs; give one for each"),
-        ({"loss": {"p": "mse"}}, UnknownNameError, "unknown output in losses of network"),
-        ({"metrics": {"p": "mae"}}, UnknownNameError, "unknown output in metrics of network"),
+        (
+            {"loss": {"p": "mse"}},
+            UnknownNameError,
+            "unknown output 'p' of network 'network', in losses",
+        ),
+        (
+            {"metrics": {"p": "mae"}},
+            UnknownNameError,
+            "unknown output 'p' of network 'network', in metrics",
+        ),
         ({"metrics": [["mae"], ["mae"]]}, OptionError, "a metric is given by its name"),
         ({"loss_weights": [-1]}, OptionError, "loss_weights must be a number of at least 0"),
         ({"loss_weights": ["a"]}, OptionError, "loss_weights must be a number"),

@@ -417,7 +417,7 @@ def test_impossible_options_are_refused(options):
 def test_unknown_format_is_refused_before_any_work(tmp_path):
     with pytest.raises(ng.UnknownNameError, match="picture format"):
         tutorial().render(tmp_path / "net.jpg")
-    with pytest.raises(ng.UnknownNameError, match=r"'net' has no ending .*: Known: \.svg"):
+    with pytest.raises(ng.UnknownNameError, match=r"'net' has no ending .*; known: \.svg"):
         tutorial().render("net")
     assert not list(tmp_path.iterdir())
 

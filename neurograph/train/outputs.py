@@ -119,7 +119,7 @@ def _each(network: Network, what: str, given: Any) -> list[Any]:
     if isinstance(given, Mapping):
         for name in given:
             if name not in names:
-                raise unknown(f"output in {what} of network {network.name!r}", name, names)
+                raise unknown("output", name, names, of=f"network {network.name!r}, in {what}")
         return [given.get(name, _LEFT_OUT) for name in names]
     if len(given) != len(names):
         raise OptionError(
