@@ -325,6 +325,7 @@ def test_probes_see_what_the_nodes_hold():
         "weight": ng.Probe("dense[1] -> dense_1[0]", "weight"),
         "gradient": ng.Probe(net.find("dense[1] -> dense_1[0]"), "gradient"),
         "kernel": ng.Probe("dense/kernel", "weight", every=2),
+        "all": ng.Probe(net, "weight"),
         "output": ng.Probe("dense[2]", "output", x=X[:5]),
         "net": ng.Probe(net.node("dense[2]"), "net", x=X[:5]),
         "delta": ng.Probe(net.node("dense_1[1]"), "delta", x=X[:5], y=Y[:5]),
@@ -340,6 +341,7 @@ def test_probes_see_what_the_nodes_hold():
     def look(gradient=True):
         seen["weight"].append(connection.weight)
         seen["kernel"].append(other.network.parameters["dense/kernel"].value.copy())
+        seen["all"].append(weights(other))
         other.inspect(X[:5], Y[:5])
         seen["output"].append(node.output.copy())
         seen["net"].append(node.net.copy())
@@ -355,6 +357,8 @@ def test_probes_see_what_the_nodes_hold():
         expected = seen[name][::2] if name == "kernel" else seen[name]
         expected = expected[1:] if name == "delta" else expected
         assert np.allclose(probe.history.values, expected, rtol=1e-9, atol=1e-12), name
+    last_kernel = probes["all"].snapshots[-1]["dense/kernel"]
+    assert np.array_equal(last_kernel, net.parameters["dense/kernel"].value)
     assert probes["kernel"].history.steps.tolist() == [0, 2, 4, 6]
     assert probes["gradient"].history.steps.tolist() == [1, 2, 3, 4, 5, 6]
     assert probes["delta"].history.values.shape == (6, 5)
@@ -374,7 +378,7 @@ def test_probes_are_refused():
     for target, what, message in [
         (net.node("dense[0]"), "weight", "a node has no weight, only output, delta, net"),
         (net.find("dense[0] -> dense_1[0]"), "output", "a connection has no output"),
-        (3, "weight", "no connection, node or parameter"),
+        (3, "weight", "no connection, node, parameter or network"),
         ("dense[0]", "wieght", "did you mean 'weight'"),
     ]:
         with pytest.raises(ng.NeurographError, match=message):
@@ -383,6 +387,7 @@ def test_probes_are_refused():
         (ng.Probe("dense[7]", "output"), "dense"),
         (ng.Probe("dense[0]", "weight"), "a node has no weight"),
         (ng.Probe(net.node("dense[0]"), "output"), "is not of network"),
+        (ng.Probe(net), "is not the one that is trained"),
         (ng.Probe("dense[0]", "delta", x=X), "needs targets"),
     ]:
         with pytest.raises((ng.NeurographError, IndexError), match=message):

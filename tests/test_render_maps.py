@@ -42,6 +42,21 @@ def test_animation_changes_width_and_colour_of_every_connection(tmp_path):
 
 
 @drawn
+def test_a_probe_of_the_network_is_animated(tmp_path):
+    net = ng.Network([2, 2, 1], seed=0)
+    probe = ng.Probe(net, every=2)
+    model = net.compile("sgd(0.5)", "sse")
+    model.fit([[0, 1], [1, 0]], [[0], [1]], epochs=4, batch_size=2, callbacks=[probe], verbose=0)
+    ng.animate(net, probe, tmp_path / "learning.svg")
+    root = ET.parse(tmp_path / "learning.svg").getroot()
+    texts = [each for each in root.iter(f"{SVG}text") if each.find(f"{SVG}animate") is not None]
+    assert [each.text for each in texts] == [f"after {step} batches" for step in (0, 2, 4)]
+    assert [each.get("opacity") for each in texts] == ["1", "0", "0"]
+    with pytest.raises(ng.OptionError, match=r"Probe of the weight of '.*': .* use Probe\(net\)"):
+        ng.animate(net, ng.Probe("(0-0) -> (1-0)"), tmp_path / "other.svg")
+
+
+@drawn
 def test_animation_leaves_the_weights_alone(tmp_path):
     net = tutorial()
     before = net.get_weights()

@@ -22,22 +22,24 @@ from neurograph.render.options import Options, read_options
 from neurograph.render.painter import THIN, Painter
 from neurograph.render.picture import Picture
 from neurograph.render.scene import Scene
-from neurograph.render.style import signed_colour
+from neurograph.render.style import count, signed_colour
 from neurograph.render.wires import Strengths, add_wires
 from neurograph.storage.atomic import StrPath, atomic_write
+from neurograph.train.probe import Probe
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
 Array = NDArray[Any]
 Snapshot = Mapping[str, ArrayLike] | Sequence[ArrayLike]
+Snapshots = Sequence[Snapshot] | Probe
 SVG = "http://www.w3.org/2000/svg"
 MOST_FRAMES = 120
 
 
 def animate(
     network: Network,
-    snapshots: Sequence[Snapshot],
+    snapshots: Snapshots,
     path: StrPath,
     *,
     labels: Sequence[str] = (),
@@ -50,8 +52,8 @@ def animate(
     ----------
     network : Network
         Small enough to be drawn node by node.
-    snapshots : sequence of mapping of name to array, or of lists as ``get_weights`` returns
-        The weights at several times, at least two.
+    snapshots : Probe, or sequence of mapping of name to array or of lists as from ``get_weights``
+        The weights at several times, at least two; a ``Probe(net)`` of a training has them.
     path : path
         Ends in .svg (plays in browsers) or .gif (needs Pillow, of the extra ``plot``).
     labels : sequence of str, optional
@@ -93,7 +95,7 @@ def animate(
 
 def film_strip(
     network: Network,
-    snapshots: Sequence[Snapshot],
+    snapshots: Snapshots,
     path: StrPath,
     *,
     labels: Sequence[str] = (),
@@ -130,10 +132,14 @@ class _Film:
     def __init__(
         self,
         network: Network,
-        snapshots: Sequence[Snapshot],
+        snapshots: Snapshots,
         labels: Sequence[str],
         options: Options,
     ) -> None:
+        if isinstance(snapshots, Probe):
+            steps = snapshots.history.steps.tolist()
+            labels = labels or [f"after {count(step, 'batch', 'batches')}" for step in steps]
+            snapshots = snapshots.snapshots
         if not isinstance(snapshots, Sequence) or len(snapshots) < 2:
             got = len(snapshots) if isinstance(snapshots, Sequence) else repr(snapshots)
             raise DataError(f"an animation needs a list of at least two snapshots, got {got}")
@@ -222,6 +228,7 @@ class _Film:
                     else ElementTree.SubElement(parents[first], first.tag, dict(first.attrib))
                 )
                 text.text = label
+                text.set("opacity", str(int(number == 0)))  # in viewers that show one moment
                 shown = ["1" if k == number else "0" for k in range(len(self.labels))]
                 attributes = {
                     "attributeName": "opacity",
@@ -229,9 +236,6 @@ class _Film:
                     "calcMode": "discrete",
                     **timing,
                 }
-                ElementTree.SubElement(
-                    text, f"{{{SVG}}}set", {"attributeName": "opacity", "to": "0"}
-                )
                 ElementTree.SubElement(text, f"{{{SVG}}}animate", attributes)
 
     def images(self) -> list[Any]:

@@ -116,7 +116,13 @@ def _one_answer(figure: Any, axes: Any, axis: list[Array], answers: Array) -> No
     middle = 0.5 if low >= 0.0 and high <= 1.0 else 0.0
     reach = max(high - middle, middle - low, 1e-9)
     mesh = axes.pcolormesh(
-        *axis, answers, cmap=scale, vmin=middle - reach, vmax=middle + reach, shading="auto"
+        *axis,
+        answers,
+        cmap=scale,
+        vmin=middle - reach,
+        vmax=middle + reach,
+        shading="auto",
+        rasterized=True,
     )
     if low < middle < high:
         axes.contour(*axis, answers, levels=[middle], colors="#222222", linewidths=1.4)
@@ -133,6 +139,7 @@ def _several(axes: Any, axis: list[Array], winners: Array, classes: int) -> None
         vmin=-0.5,
         vmax=classes - 0.5,
         shading="auto",
+        rasterized=True,
     )
     for k in range(1, classes):
         if (winners >= k).any() and (winners < k).any():

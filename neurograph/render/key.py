@@ -32,7 +32,7 @@ def notes_of(network: Network, scene: Scene, options: Options) -> list[str]:
         if drawn < scene.between:
             how = ": the strongest" if options.top is not None else ""
             if how and scene.hidden_nodes:
-                how += " between the nodes drawn"
+                how += " between these nodes"
             if options.threshold is not None:
                 how += f", at least {options.threshold:g} strong"
         notes.append(f"{drawn:,} of {count(total, 'connection')} drawn{how}")

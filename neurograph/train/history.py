@@ -167,8 +167,9 @@ class History:
             (x, row[column]) for x, row in zip(epochs, self.rows, strict=True) if column in row
         ]
         if points:
-            style = {"marker": "."} if len(points) < 30 else {}
-            axes.plot(*zip(*points, strict=True), label=label, **style)
+            marker = "." if len(points) < 30 else ""
+            style = "--" if label == "validation" else "-"  # two kinds of line in grey print, too
+            axes.plot(*zip(*points, strict=True), label=label, marker=marker, linestyle=style)
 
     def __str__(self) -> str:
         if not self.rows:

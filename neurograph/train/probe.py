@@ -9,6 +9,7 @@ import numpy as np
 
 from neurograph.errors import DataError, OptionError, unknown
 from neurograph.graph.connection import Connection
+from neurograph.graph.network import Network
 from neurograph.graph.node import Node
 from neurograph.options import whole
 from neurograph.parameter import Array, Parameter
@@ -34,7 +35,7 @@ class Recorded(NamedTuple):
         How many batches the training had seen.
     values : array of float, (records,) or (records, …)
         A number a record for a connection, an array of its shape for a parameter, one number for
-        each sample (and step of time) for a node.
+        each sample (and step of time) for a node, all weights in a row for a network.
     """
 
     steps: Array
@@ -46,11 +47,12 @@ class Probe(Callback):
 
     Parameters
     ----------
-    target : Connection, Node, Parameter or str
-        Or its name: ``"h -> y"``, ``"dense[3]"``, ``"dense/kernel"``.
+    target : Connection, Node, Parameter, Network or str
+        Or its name: ``"h -> y"``, ``"dense[3]"``, ``"dense/kernel"``. Of a network all weights are
+        recorded; ``ng.animate`` and ``ng.film_strip`` draw them.
     what : {"weight", "gradient", "output", "delta", "net"}
-        The first two of connections and parameters, the others of nodes. The gradient is that of
-        the batch just trained on.
+        The first two of connections, parameters and networks, the others of nodes. The gradient is
+        that of the batch just trained on.
     every : int
         Record after every so many batches.
     x, y : array-like, optional
@@ -76,7 +78,7 @@ class Probe(Callback):
 
     def __init__(
         self,
-        target: Connection | Node | Parameter | str,
+        target: Connection | Node | Parameter | Network | str,
         what: str = "weight",
         every: int = 1,
         x: Any = None,
@@ -84,9 +86,10 @@ class Probe(Callback):
     ) -> None:
         if what not in (*OF_WEIGHTS, *OF_NODES):
             raise unknown("thing to probe", what, (*OF_WEIGHTS, *OF_NODES))
-        if not isinstance(target, (Connection, Node, Parameter, str)):
+        if not isinstance(target, (Connection, Node, Parameter, Network, str)):
             raise OptionError(
-                f"Probe: {target!r} is no connection, node or parameter, nor the name of one"
+                f"Probe: {target!r} is no connection, node, parameter or network, nor the name of "
+                f"one"
             )
         self.target = target
         self.what = what
@@ -111,6 +114,32 @@ class Probe(Callback):
         """What was recorded: ``steps`` and ``values``."""
         return Recorded(np.array(self._steps, dtype=np.int64), np.array(self._values))
 
+    @property
+    def snapshots(self) -> list[dict[str, Array]]:
+        """All weights at each record of a network's weights, by name of their parameter.
+
+        Raises
+        ------
+        OptionError
+            Something else was recorded.
+        """
+        if not isinstance(self.target, Network) or self.what != "weight":
+            raise OptionError(
+                f"Probe of the {self.what} of {self.label!r}: it keeps no pictures of a network; "
+                f"use Probe(net)"
+            )
+        parameters = self.target.parameters
+        ends = np.cumsum([parameter.size for parameter in parameters.values()])
+        return [
+            {
+                name: part.reshape(parameter.shape)
+                for (name, parameter), part in zip(
+                    parameters.items(), np.split(row, ends[:-1]), strict=True
+                )
+            }
+            for row in self._values
+        ]
+
     # while training -------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -124,6 +153,14 @@ class Probe(Callback):
 
     def _find(self) -> Any:
         network = self.model.network
+        if isinstance(self.target, Network):
+            self.label = self.target.name
+            if self.target is not network:
+                raise OptionError(
+                    f"Probe: network {self.label!r} is not the one that is trained, "
+                    f"{network.name!r}"
+                )
+            return network
         if not isinstance(self.target, str):
             self.label = getattr(self.target, "label", "") or getattr(self.target, "name", "")
             mine = getattr(self.target, "_network", lambda: network)()
@@ -139,9 +176,12 @@ class Probe(Callback):
     def _reader(self, target: Any) -> Callable[[], Any]:
         if isinstance(target, Connection):
             return (lambda: target.weight) if self.what == "weight" else lambda: target.gradient
+        name = "value" if self.what == "weight" else "gradient"
         if isinstance(target, Parameter):
-            name = "value" if self.what == "weight" else "gradient"
             return lambda: getattr(target, name).astype(np.float64)
+        if isinstance(target, Network):
+            rows = list(target.parameters.values())
+            return lambda: np.concatenate([getattr(each, name).reshape(-1) for each in rows])
         x, y = self._samples()
         return lambda: self._look(target, x, y)
 
