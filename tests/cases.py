@@ -500,6 +500,23 @@ def _convolution_by_hand() -> Network:
     return Network(inputs=list(pixels.values()), outputs=maps)
 
 
+def _pooling_by_hand() -> Network:
+    inputs = [ng.InputNode(position=place) for place in np.ndindex(3, 4, 1)]
+    pixels = {place: ng.Node("tanh", position=(*place, 0)) for place in np.ndindex(3, 4)}
+    for k, pixel in enumerate(pixels.values()):
+        ng.Connection(inputs[k], pixel, weight=0.5)
+        ng.Connection(inputs[k - 1], pixel, weight=0.5)
+    y = ng.Node("sigmoid", name="y")
+    for aggregation, rows in (("max", 2), ("mean", 3)):
+        for row, column in np.ndindex(4 - rows, 3):
+            node = ng.Node("identity", aggregation, position=(row, column, 0))
+            for dr, dc in np.ndindex(rows, 2):
+                pixel = pixels[row + dr, column + dc]
+                ng.Connection(pixel, node, weight=1.0, trainable=False)
+            ng.Connection(node, y, weight=0.3)
+    return Network(inputs=inputs, outputs=[y])
+
+
 def _mixed() -> Network:
     x = ng.Input((3,))
     h = ng.Dense(4, activation="tanh")(x)
@@ -524,6 +541,7 @@ for _kind, _delay in (("simple", 1), ("lstm", 1), ("lstm", -1), ("gru", -1), ("g
         *("handmade", "sequence", "cycle"),
     )
 _row("handmade_convolution", _convolution_by_hand, "handmade")
+_row("handmade_pooling", _pooling_by_hand, "handmade")
 _row("handmade_in_library", _mixed, "handmade")
 
 add_recurrent(_row, _stack)

@@ -300,6 +300,7 @@ GEOMETRIES = {
     "strides": Geometry2D((7, 6, 1), (3, 2), 2, (2, 3)),
     "dilation": Geometry2D((6, 7, 1), (2, 2), 2, (1, 1), (0, 0, 0, 0), (2, 3)),
     "padding": Geometry2D((4, 4, 2), (3, 3), 2, (1, 1), (1, 1, 1, 1)),
+    "one whole window": Geometry2D((5, 4, 1), (3, 3), 2, (2, 2), (1, 1, 1, 1)),
 }
 
 

@@ -7,13 +7,14 @@ one rank form a block.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.compiler.aggregate import Incoming
 from neurograph.compiler.made_cells import CellFinder, MadeCell
+from neurograph.compiler.made_pooling import MadePooling, find_poolings
 from neurograph.compiler.names import joint_label, joint_name
 from neurograph.compiler.recognise import Edges
 from neurograph.functions import Activation
@@ -53,6 +54,8 @@ class Arrangement:
         The number of rows. Nodes inside a fused cell have no values: their rows would come after.
     cells : dict
         Stage number to the cell that its nodes are, where they are one.
+    poolings : dict
+        The first row of a block to the pooling that it is.
     library : list of Layer
         All layers but the group of hand-made nodes.
     """
@@ -73,45 +76,53 @@ class Arrangement:
             finder = CellFinder(network, self.table)
             found = {number: finder.find(stage) for number, stage in enumerate(stages)}
             self.cells = {number: cell for number, cell in found.items() if cell is not None}
-        self._arrange()
+        self.poolings: dict[int, MadePooling] = {}
+        self._arrange(fuse)
         self._node_in = np.argsort(self.row)
         self._sort_edges()
 
-    def _arrange(self) -> None:
+    def _arrange(self, fuse: bool) -> None:
         """Give every hand-made node a row, block by block in order of calculation."""
         first = len(self.library) if self.group.size else 0
         self.row = np.zeros(self.group.size, dtype=np.int64)
+        self._block_of = np.full(self.group.size, -1)
+        self.height = 0
         keys = self._keys() if self.group.size else []
-        at = 0
         for number, stage in enumerate(self.network.stages() if self.group.size else []):
             if number in self.cells:
-                members = self.cells[number].hidden.tolist()
-                self.blocks[number] = [[replace(self._block(members, at), kind="cell")]]
-                self.row[members] = np.arange(at, at + len(members))
-                at += len(members)
+                self.blocks[number] = [[self._block(self.cells[number].hidden, "cell")]]
                 continue
-            ranks = []
-            for rank in stage.ranks:
-                nodes = rank[rank >= first] - first
-                groups: dict[Hashable, list[int]] = {}
-                for index in nodes.tolist():
-                    groups.setdefault(keys[index], []).append(index)
-                blocks = []
-                for members in groups.values():
-                    blocks.append(self._block(members, at))
-                    self.row[members] = np.arange(at, at + len(members))
-                    at += len(members)
-                ranks.append(sorted(blocks, key=lambda block: block.start))
-            self.blocks[number] = ranks
-        self.height = at
+            pools = fuse and stage.direction == 0
+            members = [np.sort(rank[rank >= first] - first) for rank in stage.ranks]
+            self.blocks[number] = [self._rank(nodes, keys, pools) for nodes in members]
+        after = self.height
         for cell in self.cells.values():
-            self.row[cell.inner] = np.arange(at, at + len(cell.inner))
-            at += len(cell.inner)
+            self.row[cell.inner] = np.arange(after, after + len(cell.inner))
+            after += len(cell.inner)
 
-    def _block(self, members: list[int], start: int) -> Block:
-        node = self.network.handmade.nodes[members[0]]
-        kind = {InputNode: "input", ConstNode: "const"}.get(type(node), "units")
-        return Block(kind, tuple(members), start, node.activation, node.aggregation)
+    def _rank(self, nodes: Indices, keys: list[Hashable], pools: bool) -> list[Block]:
+        """Return the blocks of nodes that do not feed each other."""
+        blocks = []
+        if pools:
+            for pooling in find_poolings(
+                self.network.handmade.nodes, self.table, self._group_start, nodes, self._block_of
+            ):
+                blocks.append(self._block(pooling.nodes, "pooling"))
+                self.poolings[blocks[-1].start] = pooling
+                nodes = np.setdiff1d(nodes, pooling.nodes)
+        groups: dict[Hashable, list[int]] = {}
+        for index in nodes.tolist():
+            groups.setdefault(keys[index], []).append(index)
+        return blocks + [self._block(np.array(members)) for members in groups.values()]
+
+    def _block(self, members: Indices, kind: str = "") -> Block:
+        """Give some nodes the next rows."""
+        node, start = self.network.handmade.nodes[members[0]], self.height
+        kind = kind or {InputNode: "input", ConstNode: "const"}.get(type(node), "units")
+        self.row[members] = np.arange(start, start + len(members))
+        self._block_of[members] = start
+        self.height += len(members)
+        return Block(kind, tuple(members.tolist()), start, node.activation, node.aggregation)
 
     def _keys(self) -> list[Hashable]:
         """Return for each node what it must share with the other nodes of its block."""

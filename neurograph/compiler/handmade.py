@@ -6,7 +6,6 @@ The values of all hand-made nodes are the rows of one array, (nodes, B) or (T, n
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,17 +16,15 @@ from neurograph.compiler.backward import shifted
 from neurograph.compiler.blocks import Arrangement, Block
 from neurograph.compiler.edge_kernels import EdgeKernels, Into
 from neurograph.compiler.made_cells_lower import lower_made_cell
+from neurograph.compiler.made_windows import convolve, pool
 from neurograph.compiler.names import joint_name
 from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
-from neurograph.compiler.windows import Grid, convolution_of, grid_of
 from neurograph.errors import GraphError
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Port
 from neurograph.graph.node import ConstNode
-from neurograph.kernels.geometry import Geometry2D
-from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
     from neurograph.compiler.lower import Lowering
@@ -145,6 +142,14 @@ class Irregular:
         """Whether hand-made connections lead into a library layer."""
         return len(self.arrangement.edges_into_layer(layer)) > 0
 
+    def keep_constants(self, chosen: Indices, values: NDArray[np.float64]) -> None:
+        """Note that a program is right only while some edges of the table have these weights."""
+        edges = self.arrangement.all_edges(chosen)
+        for owner in np.unique(edges.owners).tolist():
+            some = edges.owners == owner
+            parameter = self.kernels.parameters[owner]
+            self.lowering.take_as_constant(parameter, edges.addresses[some], values[some])
+
     def add_edges(
         self, net: Ref, source: int, delay: int, edges: Edges, nodes: int, into: tuple[str, str]
     ) -> None:
@@ -163,7 +168,7 @@ class Irregular:
                 if block.kind == "const":
                     part = self.part(block.start, block.stop)
                     self.builder.emit("fill", part, accumulate=False, value=1)
-                elif block.kind == "units":
+                elif block.kind in ("units", "pooling"):
                     self._lower_block(block)
 
     def lower_cell(self, stage: int) -> bool:
@@ -303,13 +308,15 @@ class Irregular:
             check_fed(block.aggregation, counts, lambda k: label_of(block.start + k))
         if not len(chosen):
             self.builder.emit("fill", net, accumulate=False, value=0)
+        elif block.kind == "pooling":
+            pool(self, self.arrangement.poolings[block.start], block, net, name)
         elif block.aggregation in ("sum", "mean"):
             target = net
             if block.aggregation == "mean":
                 target = self._ref(self.rows_array(f"{name}_sum", len(block.nodes)), sequence)
             for (source, delay), edges in self.arrangement.edges(chosen, downs).items():
                 if source < 0 and not sequence:
-                    edges = self._convolve(block, target, edges, name)
+                    edges = convolve(self, block, target, edges, name)
                 into = name, self.arrangement.label(block)
                 self.add_edges(target, source, delay, edges, len(block.nodes), into)
             if block.aggregation == "mean":
@@ -320,60 +327,6 @@ class Irregular:
         if not plain:
             function = self.builder.constant(block.activation.name, block.activation)
             self.builder.emit("activate", out, net, accumulate=False, function=function)
-
-    def _convolve(self, block: Block, target: Ref, edges: Edges, name: str) -> Edges:
-        """Lower what is a convolution from one block to another; return the edges that are left."""
-        nodes = self.network.handmade.nodes
-        grid = grid_of([nodes[index].position for index in block.nodes])
-        if grid is None:
-            return edges
-        blocks = [b for ranks in self.arrangement.blocks.values() for rank in ranks for b in rank]
-        for source in blocks:
-            inside = (edges.ups >= source.start) & (edges.ups < source.stop)
-            image = grid_of([nodes[index].position for index in source.nodes])
-            if image is None or not inside.any():
-                continue
-            some = edges.where(inside)
-            local = replace(some, ups=some.ups - source.start)
-            parameter = self.kernels.parameters[int(some.owners[0])]
-            geometry = convolution_of(local, image, grid, parameter.size)
-            if geometry is not None:
-                self._emit_convolution(source, image, grid, geometry, parameter, target, name)
-                rows, columns = geometry.kernel
-                reason = f"nodes in a grid, windows of {rows}x{columns} share one kernel"
-                self.kernels.note(
-                    f"{self.arrangement.label(source)} -> {self.arrangement.label(block)}",
-                    "convolve",
-                    reason,
-                    some,
-                )
-                edges = edges.where(~inside)
-        return edges
-
-    def _emit_convolution(
-        self,
-        source: Block,
-        image: Grid,
-        grid: Grid,
-        geometry: Geometry2D,
-        parameter: Parameter,
-        target: Ref,
-        name: str,
-    ) -> None:
-        builder = self.builder
-        rows = self.rows_array(f"{name}_pixels", len(image.nodes))
-        index = builder.constant(f"{name}_pixel_rows", source.start + image.nodes)
-        builder.emit("gather", rows, self.rows, accumulate=False, rows=index)
-        x = builder.array(f"{name}_image", ("B", *geometry.in_shape))
-        builder.emit("transpose", x, rows)
-        kernel = builder.reshape(self.lowering.parameter(parameter), geometry.kernel_shape)
-        maps = builder.array(f"{name}_maps", ("B", *geometry.out_shape))
-        label = builder.constant("convolution", geometry)
-        builder.emit("convolve", maps, x, kernel, geometry=label)
-        turned = self.rows_array(f"{name}_map_rows", len(grid.nodes))
-        builder.emit("transpose", turned, maps)
-        index = builder.constant(f"{name}_nodes", grid.nodes)
-        builder.emit("scatter", target, turned, rows=index)
 
     def _combine(self, block: Block, chosen: Indices, net: Ref, name: str) -> None:
         """Lower a block of maximum or product nodes, all with the same pattern of sources."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.compiler.cells import GATES, SIMPLE_ACTIVATIONS, expected_parts
+from neurograph.compiler.recognise import constant_weights
 from neurograph.functions import ACTIVATIONS
 from neurograph.graph.handmade import EdgeTable
 from neurograph.graph.network import Network
@@ -137,20 +138,6 @@ class CellFinder:
                     return found
         return None
 
-    def fixed(self, edges: Indices) -> NDArray[np.float64]:
-        """Return the constant weights of some edges: nan where training may change them."""
-        weights = np.full(len(edges), np.nan)
-        owners, addresses = self.table.owners[edges], self.table.addresses[edges]
-        for owner in np.unique(owners).tolist():
-            parameter, some = self.table.parameters[owner], owners == owner
-            values = parameter.value.reshape(-1)[addresses[some]].astype(np.float64)
-            if parameter.trainable:
-                frozen = np.zeros(parameter.shape, bool)
-                frozen = frozen if parameter.frozen is None else parameter.frozen
-                values[~frozen.reshape(-1)[addresses[some]]] = np.nan
-            weights[some] = values
-        return weights
-
 
 def _name(node: Node) -> str:
     """Return the name of a node's activation, if it is what this package means by it."""
@@ -181,7 +168,7 @@ class _Cycle:
         self.downs = table.downs[self.edges] - start
         self.ups, self.delays = table.ups[self.edges], table.delays[self.edges]
         self.inside, self.const = inside[self.ups], finder.const[self.ups]
-        self.weights = finder.fixed(self.edges)
+        self.weights = constant_weights(table, self.edges)
         self._read = np.flatnonzero(inside[table.ups] & ~inside[table.downs])
 
     def cell(self) -> MadeCell | None:

@@ -43,20 +43,12 @@ def lower_made_cell(irregular: Irregular, cell: MadeCell, states: Block) -> None
         "made by hand: all gates and steps in one operation",
         everything,
     )
-    _keep_constants(irregular, cell)
+    irregular.keep_constants(cell.fixed, cell.constants)
 
 
 def _label(irregular: Irregular, cell: MadeCell, feature: int) -> str:
     (source,), (row,) = irregular.arrangement.rows_of(cell.features[feature : feature + 1])
     return irregular.arrangement.labels_in(int(source))(int(row))
-
-
-def _keep_constants(irregular: Irregular, cell: MadeCell) -> None:
-    edges = irregular.arrangement.all_edges(cell.fixed)
-    for owner in np.unique(edges.owners).tolist():
-        some = edges.owners == owner
-        parameter = irregular.kernels.parameters[owner]
-        irregular.lowering.take_as_constant(parameter, edges.addresses[some], cell.constants[some])
 
 
 def _features(irregular: Irregular, cell: MadeCell, name: str) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurograph.graph.handmade import EdgeTable
+
 Indices = NDArray[np.int64]
 
 SMALL = 4096  # a dense matrix of so many elements beats any sparse form
@@ -38,6 +40,21 @@ class Edges:
         return Edges(
             self.ups[chosen], self.downs[chosen], self.owners[chosen], self.addresses[chosen]
         )
+
+
+def constant_weights(table: EdgeTable, chosen: Indices) -> NDArray[np.float64]:
+    """Return the weights of some edges of a table: nan where training may change them."""
+    weights = np.full(len(chosen), np.nan)
+    owners, addresses = table.owners[chosen], table.addresses[chosen]
+    for owner in np.unique(owners).tolist():
+        parameter, some = table.parameters[owner], owners == owner
+        values = parameter.value.reshape(-1)[addresses[some]].astype(np.float64)
+        if parameter.trainable and parameter.frozen is None:
+            continue
+        if parameter.trainable:
+            values[~parameter.frozen.reshape(-1)[addresses[some]]] = np.nan
+        weights[some] = values
+    return weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Windows: whether explicit edges between nodes with coordinates are a convolution.
+"""Windows: whether explicit edges between nodes with coordinates are a convolution or a pooling.
 
 A geometry is guessed from a few nodes, then its own connections are compared with the table; only
 if all are equal, addresses included, does it count.
@@ -64,15 +64,62 @@ def convolution_of(
     """
     if len(np.unique(edges.owners)) != 1:
         return None
-    ups = np.stack(np.unravel_index(source.place[edges.ups], source.shape))
-    downs = np.stack(np.unravel_index(target.place[edges.downs], target.shape))
-    axes = [_axis(ups[k], downs[k], source.shape[k], target.shape[k]) for k in (0, 1)]
+    ups, downs = _places(edges, source, target)
+    axes = _axes(ups, downs, source, target)
+    if axes is None:
+        return None
+    kernel = axes[0].kernel * axes[1].kernel
+    if parameter_size != kernel * source.shape[2] * target.shape[2]:
+        return None
+    geometry = _geometry(source, target, axes)
+    return geometry if geometry and _is_equal(edges, ups, downs, geometry, axes) else None
+
+
+def pooling_of(edges: Edges, source: Grid, target: Grid) -> Geometry2D | None:
+    """Return the geometry of a pooling whose connections are exactly these edges.
+
+    Within a window they must come in the order of the rows and columns, as that decides which of
+    two equal values is the maximum.
+
+    Parameters
+    ----------
+    edges : Edges
+        ``ups`` and ``downs`` are numbers of nodes in the two grids, sorted by (down, up); the
+        weights do not count.
+    """
+    channels = source.shape[2]
+    ups, downs = _places(edges, source, target)
+    axes = _axes(ups, downs, source, target)
+    if axes is None or channels != target.shape[2] or (ups[2] != downs[2]).any():
+        return None
+    taps = [_taps(ups[k], downs[k], axis) for k, axis in enumerate(axes)]
     rows, columns = axes
-    if rows is None or columns is None:
+    if len(edges) != len(rows) * len(columns) * channels or rows.dilation * columns.dilation > 1:
         return None
-    kernel = (rows.kernel, columns.kernel)
-    if parameter_size != kernel[0] * kernel[1] * source.shape[2] * target.shape[2]:
+    if taps[0] is None or taps[1] is None:
         return None
+    place = edges.downs * (rows.kernel * columns.kernel) + taps[0] * columns.kernel + taps[1]
+    if (np.diff(place) <= 0).any():  # some twice, or in another order
+        return None
+    return _geometry(source, target, axes, channels)
+
+
+def _places(edges: Edges, source: Grid, target: Grid) -> tuple[Indices, Indices]:
+    """Return (row, column, channel) of both ends of every edge."""
+    ups = np.stack(np.unravel_index(source.place[edges.ups], source.shape))
+    return ups, np.stack(np.unravel_index(target.place[edges.downs], target.shape))
+
+
+def _axes(ups: Indices, downs: Indices, source: Grid, target: Grid) -> tuple[Axis, Axis] | None:
+    rows, columns = (_axis(ups[k], downs[k], source.shape[k], target.shape[k]) for k in (0, 1))
+    return None if rows is None or columns is None else (rows, columns)
+
+
+def _geometry(
+    source: Grid, target: Grid, axes: tuple[Axis, Axis], groups: int = 1
+) -> Geometry2D | None:
+    """Return the geometry with some windows, if it leads from the one grid to the other."""
+    rows, columns = axes
     after = [
         (axis.outputs - 1) * axis.stride
         - axis.before
@@ -84,17 +131,16 @@ def convolution_of(
     try:
         geometry = Geometry2D(
             source.shape,
-            kernel,
+            (rows.kernel, columns.kernel),
             target.shape[2],
             (rows.stride, columns.stride),
             (rows.before, max(after[0], 0), columns.before, max(after[1], 0)),
             (rows.dilation, columns.dilation),
+            groups,
         )
     except NeurographError:
         return None
-    if geometry.out_shape != target.shape:
-        return None
-    return geometry if _is_equal(edges, ups, downs, geometry, (rows, columns)) else None
+    return geometry if geometry.out_shape == target.shape else None
 
 
 def _axis(ups: Indices, downs: Indices, size: int, outputs: int) -> Axis | None:
@@ -111,10 +157,19 @@ def _axis(ups: Indices, downs: Indices, size: int, outputs: int) -> Axis | None:
         stride, rest = divmod(step, full[1] - full[0])
         if rest:
             return None
+    elif outputs > 1 and min(map(len, windows)):
+        at = full[0]  # its neighbours are cut off at one border: compare the other ends
+        stride = int(windows[at][-1] - windows[at - 1][-1] if at else windows[1][0] - first[0])
     before = full[0] * stride - int(first[0])
     if stride < 1 or dilation < 1 or before < 0:
         return None
     return Axis(size, outputs, longest, stride, before, dilation)
+
+
+def _taps(ups: Indices, downs: Indices, axis: Axis) -> Indices | None:
+    """Return which cell of its window each edge comes from, None if one lies outside."""
+    taps, rest = np.divmod(ups - downs * axis.stride + axis.before, axis.dilation)
+    return None if rest.any() or taps.min() < 0 or taps.max() >= axis.kernel else taps
 
 
 def _is_equal(
@@ -129,12 +184,9 @@ def _is_equal(
     channels, filters = geometry.in_shape[2], geometry.filters
     if len(edges) != len(rows) * len(columns) * channels * filters:
         return False
-    taps = []
-    for k, axis in enumerate(axes):
-        tap, rest = np.divmod(ups[k] - downs[k] * axis.stride + axis.before, axis.dilation)
-        if rest.any() or tap.min() < 0 or tap.max() >= axis.kernel:
-            return False
-        taps.append(tap)
+    taps = [_taps(ups[k], downs[k], axis) for k, axis in enumerate(axes)]
+    if taps[0] is None or taps[1] is None:
+        return False
     place = (taps[0] * geometry.kernel[1] + taps[1]) * channels + ups[2]
     if not np.array_equal(place * filters + downs[2], edges.addresses):
         return False

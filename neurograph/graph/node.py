@@ -32,7 +32,8 @@ class Node:
     name : str, optional
         Unique in its network; given by the network if absent.
     position : tuple of int, optional
-        Coordinates, ``(row, column, channel)``; they let the compiler see a convolution.
+        Coordinates, ``(row, column, channel)``; they let the compiler see a convolution or
+        pooling.
     initial : float
         The output before step 0 (after the last, for negative delays), in recurrent graphs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from neurograph.compiler.operations.table import Operation, register
@@ -24,8 +25,8 @@ def _images(e: Emitter, ref: Ref, shape: tuple[int, int, int]) -> tuple[str, int
     return (text if ref.offset is not None else e.alias(ref, "images", text)), count
 
 
-def _workspace(e: Emitter, statement: Statement, kind: str, count: int) -> str:
-    geometry = e.constant(statement.get("geometry"))
+def _workspace(e: Emitter, statement: Statement, kind: str, count: int, geometry: str = "") -> str:
+    geometry = geometry or e.constant(statement.get("geometry"))
     return e.top(
         f"{geometry}_workspace", f"{kind}({geometry}, {count}, np.{e.dtype(statement.out)}, team)"
     )
@@ -103,21 +104,33 @@ def _gradient_pool(backward: Backward, statement: Statement) -> None:
     backward.add("pool_gradient", backward.of(x), d_out, *kept, given=dict(statement.attributes))
 
 
-def _emit_pool(e: Emitter, statement: Statement) -> None:
+def _windows(e: Emitter, statement: Statement) -> tuple[str, Geometry2D]:
+    """Return the geometry of a pooling. With the nodes first, a sample is a channel of its own."""
+    name = e.constant(statement.get("geometry"))
     geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    if not e.nodes_first(statement.out):
+        return name, geometry
+    height, width, channels = geometry.in_shape
+    wide = channels * e.batch
+    geometry = replace(geometry, in_shape=(height, width, wide), filters=wide, groups=wide)
+    return e.top(f"{name}_of_rows", repr(geometry)), geometry
+
+
+def _emit_pool(e: Emitter, statement: Statement) -> None:
+    name, geometry = _windows(e, statement)
     images, count = _images(e, statement.inputs[0], geometry.in_shape)
     out, _ = _images(e, statement.out, geometry.out_shape)
-    workspace = _workspace(e, statement, "PoolingWorkspace", count)
+    workspace = _workspace(e, statement, "PoolingWorkspace", count, name)
     kernel = {"max": "max_pool", "mean": "average_pool"}[statement.get("kind")]
     e.line(f"{kernel}({images}, {out}, {workspace})")
 
 
 def _emit_pool_gradient(e: Emitter, statement: Statement) -> None:
-    geometry: Geometry2D = e.constant_value(statement.get("geometry"))
+    name, geometry = _windows(e, statement)
     d, *kept = statement.inputs
     deltas, count = _images(e, d, geometry.out_shape)
     d_x, _ = _images(e, statement.out, geometry.in_shape)
-    workspace = _workspace(e, statement, "PoolingWorkspace", count)
+    workspace = _workspace(e, statement, "PoolingWorkspace", count, name)
     add = ", accumulate=True" if statement.accumulate else ""
     if statement.get("kind") == "max":
         x, _ = _images(e, kept[0], geometry.in_shape)
