@@ -65,6 +65,7 @@ def walk(
     y: Any,
     loss: Any,
     noise: Mapping[Any, Array] | None = None,
+    truncate: int | None = None,
     **options: Any,
 ) -> Result:
     """Go node by node, forward and backward; gradients include those of regularizers."""
@@ -74,7 +75,7 @@ def walk(
         each.value_and_gradient(target, output)
         for each, target, output in zip(losses, as_list(y), outputs, strict=True)
     ]
-    backward(net, [d_output for _, d_output in found])
+    backward(net, [d_output for _, d_output in found], truncate=truncate)
     calc_gradients(net)
     for parameter in net.parameters.values():
         if parameter.regularizer is not None and parameter.trainable:

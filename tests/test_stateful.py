@@ -3,6 +3,8 @@
 Keras calculates products in float32 even when told otherwise, hence the tolerance there.
 """
 
+import copy
+
 import numpy as np
 import pytest
 from both_ways import differences, inspect, train_step, walk
@@ -231,6 +233,16 @@ def test_files_keep_that_a_layer_is_stateful(tmp_path):
     model, other = (each.compile("sgd", "mse") for each in (net, loaded))
     for each in x:
         np.testing.assert_array_equal(model.predict(each), other.predict(each))
+
+
+def test_copies_go_on_where_the_original_is():
+    net = built("two")
+    model = net.compile("sgd", "mse")
+    x = drawn(2)[0]
+    model.predict(x[0])
+    twin = copy.deepcopy(model)
+    np.testing.assert_array_equal(model.predict(x[1]), twin.predict(x[1]))
+    assert twin.network.layer("gru").state is not net.layer("gru").state
 
 
 def test_an_exported_script_begins_anew_with_every_call(tmp_path):

@@ -2,7 +2,8 @@
 
 The statements of the forward pass are taken in reverse; each adds to the gradients of its inputs. A
 loop runs the other way round in time. Gradients of parameters that a loop would add up step by step
-are taken out of it: one product over all steps at once.
+are taken out of it: one product over all steps at once. Truncated, what goes to another step has
+the attribute ``truncate``, the length of the pieces in which it stays.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ from neurograph.errors import CompileError
 class Backward:
     """Collects gradient statements; operations call ``of``, ``wanted`` and ``add``."""
 
-    def __init__(self, program: Program, dtype: str, roots: Iterable[str]) -> None:
+    def __init__(
+        self, program: Program, dtype: str, roots: Iterable[str], truncate: int | None = None
+    ) -> None:
         self.program = program
+        self.truncate = truncate
         self.builder = Builder(dtype, program)
         self.names: dict[str, str] = {}
         self._wanted = Wanted(program, roots)
@@ -95,6 +99,8 @@ class Backward:
                 )
             )
         else:
+            if self.truncate and self._in_loop and out.offset:  # it goes to another step
+                attributes["truncate"] = self.truncate
             self.builder.emit(op, out, *inputs, accumulate=accumulate, given=given, **attributes)
 
     def _all_steps(self, ref: Ref) -> Ref:

@@ -44,6 +44,14 @@ class Block:
 class Arrangement:
     """The hand-made nodes of a network in blocks, and its edge table by block and source.
 
+    Parameters
+    ----------
+    network : Network
+    fuse : bool
+        Whether cells are found.
+    late : bool
+        Even those that read their features some steps late.
+
     Attributes
     ----------
     row : array of int
@@ -60,7 +68,7 @@ class Arrangement:
         All layers but the group of hand-made nodes.
     """
 
-    def __init__(self, network: Network, fuse: bool = True) -> None:
+    def __init__(self, network: Network, fuse: bool = True, late: bool = True) -> None:
         self.network = network
         self.group = network.handmade.group
         self.table = network.handmade.table()
@@ -75,7 +83,11 @@ class Arrangement:
         if any(stage.direction for stage in stages):
             finder = CellFinder(network, self.table)
             found = {number: finder.find(stage) for number, stage in enumerate(stages)}
-            self.cells = {number: cell for number, cell in found.items() if cell is not None}
+            self.cells = {
+                number: cell
+                for number, cell in found.items()
+                if cell is not None and (late or not cell.late.any())
+            }
         self.poolings: dict[int, MadePooling] = {}
         self._arrange(fuse)
         self._node_in = np.argsort(self.row)

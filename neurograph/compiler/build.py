@@ -46,6 +46,7 @@ class Options:
     weighted: bool = False
     keep: bool = False
     inputs_too: bool = False
+    truncate: int | None = None
     passes: tuple[str, ...] | None = None
 
 
@@ -78,7 +79,13 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
         ``id(parameter)`` to its place in the vector of all parameters.
     """
     lowering = Lowering(
-        network, options.training, options.dtype, offsets, bool(options.losses), options.keep
+        network,
+        options.training,
+        options.dtype,
+        offsets,
+        bool(options.losses),
+        options.keep,
+        options.truncate,
     )
     program = run_passes(settle(lowering.run()), options.passes, "forward", keep=options.keep)
     targets: tuple[str, ...] = ()
@@ -117,7 +124,7 @@ def add_backward(
         ]
     if options.keep:
         roots += [name for (_, what), name in program.values.items() if what != "output"]
-    backward = Backward(program, options.dtype, roots)
+    backward = Backward(program, options.dtype, roots, options.truncate)
     targets: list[str] = []
     weights: list[str] = []
     for number, (output, loss) in enumerate(zip(program.outputs, options.losses, strict=True)):

@@ -92,6 +92,7 @@ def lower_cell(lowering: Lowering, layers: list[Layer]) -> bool:
         "bias": int(found.bias),
         "turned": int(found.delay < 0),
         "activation": hidden.activation.name if found.kind == "simple" else "tanh",
+        **lowering.pieces(),
     }
     inputs: list[str | Ref] = [lowering.read(found.source), joint]
     inputs += _first_states(lowering, found)

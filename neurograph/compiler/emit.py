@@ -37,6 +37,19 @@ def _as_call(match: re.Match[str]) -> str:
     return f"{indent}np.{_UFUNCS[sign]}({name}, {value}, out={name})"
 
 
+def _in_one_piece(statement: Statement, direction: int, steps: int) -> str:
+    """Return the test whether step t and the one it sends something to lie in one piece.
+
+    Steps count in the order of the forward pass, against the loop's; those before the first, the
+    initial state, belong to the first piece.
+    """
+    offset, pieces = statement.out.offset, statement.get("truncate")
+    assert offset is not None
+    here = "t" if direction < 0 else f"({steps - 1} - t)"
+    there = f"max({here} - {abs(offset)}, 0)"
+    return f"{there} // {pieces} == {here} // {pieces}"
+
+
 class Emitter:
     """Collects the lines of the source text, for operations that ask for names and temporaries."""
 
@@ -309,7 +322,11 @@ class Emitter:
         self.line(f"for t in {order}:")
         self._indent = "        "
         for statement in loop.body:
+            if statement.get("truncate"):
+                self.line(f"if {_in_one_piece(statement, loop.direction, steps)}:")
+                self._indent += "    "
             self._statement(statement)
+            self._indent = "        "
         self._indent = "    "
 
     def declarations(self) -> list[str]:

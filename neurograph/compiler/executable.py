@@ -60,6 +60,8 @@ class Executable:
     threads : int or None
         How many threads share a batch where the kernels divide it (convolution, pooling); None: as
         many as there are processors, if the network has convolutions.
+    truncate : int or None
+        Into pieces of how many steps back-propagation through time is cut.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Executable:
         passes: Sequence[str] | None,
         generator: np.random.Generator,
         threads: int | None = None,
+        truncate: int | None = None,
     ) -> None:
         self.network = network
         self.team = Team(threads or _threads_for(network))
@@ -81,6 +84,7 @@ class Executable:
             losses=tuple(losses),
             loss_weights=tuple(loss_weights),
             passes=checked_passes(passes),
+            truncate=truncate,
         )
         self._built: dict[Mode, Built] = {}
         self._plans: dict[tuple[Mode, Sizes], Plan] = {}

@@ -41,7 +41,9 @@ class Irregular:
         self.builder = lowering.builder
         self.network = lowering.network
         self.group = self.network.handmade.group
-        self.arrangement = Arrangement(self.network, fuse=not lowering.keep)
+        self.arrangement = Arrangement(
+            self.network, fuse=not lowering.keep, late=lowering.truncate is None
+        )
         self.row = self.arrangement.row
         self.kernels = EdgeKernels(lowering, list(self.arrangement.table.parameters))
         self._library = self.arrangement.library

@@ -17,7 +17,7 @@ from neurograph.compiler.backward import shifted
 from neurograph.compiler.builder import Builder
 from neurograph.compiler.cells import lower_cell
 from neurograph.compiler.handmade import Irregular
-from neurograph.compiler.program import Dim, Program, Ref
+from neurograph.compiler.program import Attribute, Dim, Program, Ref
 from neurograph.errors import GraphError
 from neurograph.graph.bundles import DenseConnections
 from neurograph.graph.clocks import clocks
@@ -58,6 +58,7 @@ class Lowering:
     offsets: Mapping[int, int]
     differentiated: bool = False
     keep: bool = False
+    truncate: int | None = None
     builder: Builder = field(init=False)
     values: dict[tuple[str, str], str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
@@ -196,6 +197,10 @@ class Lowering:
                 name = self.builder.array(f"{layer.name}_next", ("B", *layer.shape))
                 self.builder.emit("step", name, self.outputs[id(layer)], at=last_step(layer))
             self.next_states.append(name)
+
+    def pieces(self) -> dict[str, Attribute]:
+        """Return the attribute of cells that truncates back-propagation through time, if it is."""
+        return {"truncate": self.truncate} if self.truncate else {}
 
     def table(self, name: str, contents: Any, dims: tuple[Dim, ...]) -> str:
         """Declare an array whose contents are fixed; return its name."""

@@ -34,6 +34,7 @@ def lower_made_cell(irregular: Irregular, cell: MadeCell, states: Block) -> None
         bias=int(cell.bias),
         turned=int(cell.delay < 0),
         activation=states.activation.name if cell.kind == "simple" else "tanh",
+        given=irregular.lowering.pieces(),
     )
     everything = arrangement.all_edges(np.concatenate([cell.weighted, cell.fixed]))
     label = joint_label(range(len(cell.features)), lambda k: _label(irregular, cell, k))

@@ -293,6 +293,7 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         passes: Sequence[str] | None = None,
         threads: int | None = None,
         loss_weights: Any = (),
+        truncate: int | None = None,
     ) -> Model:
         """Return the compiled model of the network: it predicts, trains and can be looked into.
 
@@ -311,6 +312,9 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
             Into how many threads a batch is divided; None decides by the network.
         loss_weights : sequence of float or mapping
             For several outputs, in their order or by name.
+        truncate : int, optional
+            Cut back-propagation through time into pieces of so many steps, in the order in which
+            they are calculated: nothing comes back from a piece to the one before it.
 
         Raises
         ------
@@ -329,6 +333,7 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
             passes,
             threads,
             loss_weights,
+            truncate,
         )
 
     def reset_states(self) -> None:

@@ -16,12 +16,20 @@ from numpy.typing import ArrayLike, NDArray
 from neurograph.errors import ShapeError
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
+from neurograph.interpret.passages import AROUND
 from neurograph.interpret.walk import Pace, Unit, Walk
+from neurograph.options import whole
 
 Array = NDArray[Any]
 
 
-def backward(network: Network, d_outputs: Sequence[ArrayLike], *, inputs: bool = True) -> None:
+def backward(
+    network: Network,
+    d_outputs: Sequence[ArrayLike],
+    *,
+    inputs: bool = True,
+    truncate: int | None = None,
+) -> None:
     """Set the delta of every node, after ``forward``.
 
     Parameters
@@ -31,11 +39,17 @@ def backward(network: Network, d_outputs: Sequence[ArrayLike], *, inputs: bool =
         dE/d output for each output, of the shape that ``forward`` returned.
     inputs : bool
         Whether input nodes get their delta too, which is -dE/d input.
+    truncate : int, optional
+        Cut time into pieces of so many steps, in the order in which they were calculated: nothing
+        comes back to an earlier piece through a connection with a delay into a node on a cycle,
+        or through a state that a mask repeats.
 
     Raises
     ------
     ShapeError
         If a gradient does not fit its output.
+    OptionError
+        If ``truncate`` is no whole number from 1.
 
     Examples
     --------
@@ -52,6 +66,10 @@ def backward(network: Network, d_outputs: Sequence[ArrayLike], *, inputs: bool =
     (-0.5, -1.0, 1.5)
     """
     walk = Walk.of(network)
+    if truncate is not None:
+        truncate = whole("backward: truncate", truncate, least=1)
+    for layer in (layer for clock in walk.clocks for layer in clock.layers):
+        layer.timeline.truncate = truncate
     for layer in network.layers:
         if layer.function is not None:
             for parameter in layer.function.parameters.values():
@@ -123,6 +141,8 @@ def _go(pace: Pace, outside: Mapping[int, Array], inputs: bool) -> None:
     held: dict[int, list[Any]] = {}
     for step in clock.order(-pace.direction):
         clock.at(step)
+        if not clock.layers[0].timeline.joined(step + pace.direction, pace.direction):
+            held.clear()
         for rank in reversed(ranks):
             for unit in rank:
                 sent = outside.get(id(unit.layer))
@@ -195,8 +215,9 @@ def _returned_to_start(layer: Layer) -> list[Any]:
         for connection in layer.own_node(index).downstream:
             down = connection.downstream_node
             if connection.delay and down.layer.timeline is not None:
+                cut = connection.passage is AROUND
                 total = total + connection.weight * down.layer.timeline.delta_outside(
-                    down.index, connection.delay, connection.partial
+                    down.index, connection.delay, connection.partial, cut
                 )
         returned.append(total)
     return returned

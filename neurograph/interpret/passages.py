@@ -39,6 +39,19 @@ class Late:
         return down.delta_at(index, up.step + connection.delay, partial)
 
 
+class Around(Late):
+    """Into a node on a cycle: what comes back is cut at the borders of pieces of time, if asked."""
+
+    def returning(self, connection: Connection) -> Any:
+        """Return the downstream delta of ``delay`` steps on, 0 if it is in a later piece."""
+        up, down = timelines(connection)
+        index, partial = connection.downstream_node.index, connection.partial
+        if up.step is None:
+            return down.delta_early(index, connection.delay, partial, cut=True)
+        late = up.step + connection.delay
+        return down.delta_at(index, late, partial) if down.joined(late, connection.delay) else 0.0
+
+
 class Reversed:
     """From a sequence to a sequence turned round: step t here is step T - 1 - t there."""
 
@@ -107,12 +120,14 @@ class AtStep:
         return _only(up.layer.timeline, _step(connection, up.layer.timeline), delta)
 
 
-LATE, REVERSED, SPREAD = Late(), Reversed(), Spread()
+LATE, AROUND, REVERSED, SPREAD = Late(), Around(), Reversed(), Spread()
 INTO_TIME, OUT_OF_TIME = AtStep(True), AtStep(False)
 
 
-def passage_of(connection: Connection) -> Passage | None:
+def passage_of(connection: Connection, to_cycle: bool) -> Passage | None:
     """Return how values pass a connection; None where the two ends need not think of time.
+
+    ``to_cycle``: whether the downstream node is on a cycle.
 
     Raises
     ------
@@ -129,6 +144,8 @@ def passage_of(connection: Connection) -> Passage | None:
         )
     if connection.reverses:
         return REVERSED
+    if up.sequence and down.sequence and connection.delay and to_cycle:
+        return AROUND
     if up.sequence and down.sequence:
         late = connection.delay or connection.downstream_node.aggregation != "sum"
         return LATE if late else None

@@ -52,6 +52,7 @@ class Timeline:
         self.nets = [_at(self.net, step) for step in range(steps)]
         self.initial: Array = np.zeros((layer.size, *batch))
         self.begun_by: Layer | None = None  # the layer that gave the initial state
+        self.truncate: int | None = None  # into pieces of how many steps what returns is cut
         self.carried: dict[int, Any] = {}  # what masked steps return to the initial state
         layer.timeline = self
         self.at(None)
@@ -98,14 +99,32 @@ class Timeline:
         deltas: Array = self.delta[index]
         return deltas if partial is None else deltas * partial
 
-    def delta_early(self, index: int, delay: int, partial: Any) -> Array:
-        """Return what a node's deltas of all steps send back ``delay`` steps."""
-        return _shifted(self.all_deltas(index, partial), -delay, 0.0)
+    def delta_early(self, index: int, delay: int, partial: Any, cut: bool = False) -> Array:
+        """Return what a node's deltas of all steps send back ``delay`` steps.
 
-    def delta_outside(self, index: int, delay: int, partial: Any) -> Any:
+        With ``cut`` only within the pieces of time, if it is truncated; ``delta_outside`` too.
+        """
+        return _shifted(self._deltas(index, delay, partial, cut), -delay, 0.0)
+
+    def delta_outside(self, index: int, delay: int, partial: Any, cut: bool = False) -> Any:
         """Return what a node's deltas send back to the time before the first step."""
-        deltas = self.all_deltas(index, partial)
+        deltas = self._deltas(index, delay, partial, cut)
         return (deltas[..., :delay] if delay > 0 else deltas[..., delay:]).sum(axis=-1)
+
+    def _deltas(self, index: int, delay: int, partial: Any, cut: bool) -> Array:
+        deltas = self.all_deltas(index, partial)
+        return deltas * self.joined(np.arange(self.steps), delay) if cut else deltas
+
+    def joined(self, step: Any, delay: int) -> Any:
+        """Return whether a step, or each of some, is in one piece with that of ``delay`` before.
+
+        Steps count in the order of calculation; what is before the first, the initial state,
+        belongs to the first piece.
+        """
+        if self.truncate is None:
+            return True
+        here = step if delay > 0 else self.steps - 1 - step
+        return np.maximum(here - abs(delay), 0) // self.truncate == here // self.truncate
 
 
 def _at(values: Array, step: int) -> Any:

@@ -10,6 +10,7 @@ from neurograph.graph.connection import Connection
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
+from neurograph.graph.states import put_states, states_of
 from neurograph.storage.rebuild import network_of
 from neurograph.storage.structure import structure_of
 from neurograph.storage.weights import named_parameters
@@ -27,7 +28,7 @@ def recipe_of_network(network: Network) -> Recipe:
     arrays: dict[str, Any] = {}
     structure = structure_of(network, arrays)
     weights = {name: each.value.copy() for name, each in named_parameters(network).items()}
-    return network_of, (structure, weights, arrays)
+    return _network, (structure, weights, arrays, states_of(network))
 
 
 def recipe_of_layer(layer: Layer) -> Recipe:
@@ -48,6 +49,17 @@ def recipe_of_connection(connection: Connection) -> Recipe:
     if not places:
         raise GraphError(f"{connection.label}: it was removed from its network, so has no copy")
     return _connection, (node, places[0])
+
+
+def _network(
+    structure: dict[str, Any],
+    weights: dict[str, Any],
+    arrays: dict[str, Any],
+    states: dict[str, Any],
+) -> Network:
+    network = network_of(structure, weights, arrays)
+    put_states(network, states)
+    return network
 
 
 def _layer(network: Network, number: int) -> Layer:

@@ -38,6 +38,7 @@ def save_model(model: Model, path: StrPath) -> None:
         ],
         "passes": None if model.passes is None else list(model.passes),
         "threads": model.threads,
+        "truncate": model.truncate,
         "step": model.update.step,
         "generator": generator_state(model.generator),
         "states": states_of(model.network),

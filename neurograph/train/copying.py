@@ -31,6 +31,7 @@ def recipe_of_model(model: Model) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         "passes": model.passes,
         "threads": model.threads,
         "loss_weights": model.loss_weights,
+        "truncate": model.truncate,
     }
     state = {name: array.copy() for name, array in optimizer_arrays(model).items()}
     session = None if model.session is None else model.session.get_state()

@@ -55,6 +55,9 @@ class Model(ModelVerbs):
         Into how many threads a batch is divided; None decides by the network.
     loss_weights : sequence of float or mapping, optional
         For several outputs, in their order or by name.
+    truncate : int, optional
+        Cut back-propagation through time into pieces of so many steps, in the order in which they
+        are calculated: nothing comes back from a piece to the one before it.
 
     Attributes
     ----------
@@ -76,10 +79,12 @@ class Model(ModelVerbs):
         passes: Sequence[str] | None = None,
         threads: int | None = None,
         loss_weights: Any = (),
+        truncate: int | None = None,
     ) -> None:
         if threads is not None:
             threads = whole("compile: threads", threads, least=1)
         self.network = network
+        self.truncate = _checked_pieces(network, truncate)
         self.optimizer = get_optimizer(optimizer)
         self.losses = get_losses(network, loss)
         followed = get_metrics(network, metrics)
@@ -101,6 +106,7 @@ class Model(ModelVerbs):
             passes=passes,
             generator=self.generator,
             threads=threads,
+            truncate=self.truncate,
         )
         self._start_update(Update(self.executable.arena, self.optimizer))
 
@@ -421,6 +427,18 @@ def _checked_dtype(dtype: Any) -> str:
     if dtype is None or name not in DTYPES:
         raise OptionError(f"compile: dtype is {dtype!r}; choose float32 or float64")
     return name
+
+
+def _checked_pieces(network: Network, truncate: Any) -> int | None:
+    if truncate is None:
+        return None
+    steps = whole("compile: truncate", truncate, least=1)
+    if not any(stage.direction for stage in network.stages()):
+        raise OptionError(
+            f"compile: truncate={steps} cuts back-propagation through time, but network "
+            f"{network.name!r} has no cycle through time; leave it out"
+        )
+    return steps
 
 
 def _generator(seed: Any) -> np.random.Generator:

@@ -61,6 +61,7 @@ def restore_model(
             passes=record.fields.get("passes"),
             threads=record.whole("threads", least=1) if "threads" in record else None,
             loss_weights=record.fields.get("loss_weights") or (),
+            truncate=record.whole("truncate", least=1) if "truncate" in record else None,
         )
         _put_optimizer(model, loaded, record)
         put_states(model.network, _states(model.network, record))
@@ -286,6 +287,7 @@ def _check_options(model: Model, record: Record) -> None:
         ("optimizer", its, mine),
         ("loss", record.fields.get("losses"), [each.to_config() for each in model.losses]),
         ("loss_weights", record.fields.get("loss_weights"), list(model.loss_weights)),
+        ("truncate", record.fields.get("truncate"), model.truncate),
         (
             "metrics",
             [

@@ -47,6 +47,7 @@ class TreeModel(Model):
     executable: TreeExecutable  # type: ignore[assignment]
 
     def _executable(self, **options: Any) -> Any:
+        del options["truncate"]  # there is no time
         return TreeExecutable(self.network, **options)
 
     @property
