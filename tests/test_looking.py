@@ -165,6 +165,30 @@ def test_strongest_paths_are_those_of_an_exhaustive_search():
     assert abs(found[0].product) == pytest.approx(found[0].strength)
 
 
+def test_paths_of_random_graphs_are_all_there_are():
+    random = np.random.default_rng(0)
+    for _ in range(8):
+        nodes = [ng.InputNode("n0"), *(ng.Node("tanh", name=f"n{k}") for k in range(1, 8))]
+        ways: list[list[tuple[int, float]]] = [[] for _ in nodes]
+        for up, down in itertools.combinations(range(8), 2):
+            for _ in range(random.integers(0, 3)):  # side by side, too
+                weight = float(random.choice([0.0, 0.5, -1.0, random.normal()]))
+                delay = int(random.random() < 0.2)
+                ng.Connection(nodes[up], nodes[down], weight=weight, delay=delay)
+                ways[up] += [(down, weight)] if weight and not delay else []
+
+        def strengths(place, ways=ways):
+            if place == 7:
+                return [1.0]
+            return [abs(w) * rest for down, w in ways[place] for rest in strengths(down, ways)]
+
+        net = ng.Network(inputs=nodes[:1], outputs=nodes[-1:])
+        wanted = sorted(strengths(0), reverse=True)
+        for k in (1, 4, 10_000):
+            found = [path.strength for path in net.strongest_paths("n0", "n7", k=k)]
+            np.testing.assert_allclose(found, wanted[:k], rtol=1e-12)
+
+
 def test_paths_through_a_loop_go_along_it_never():
     paths = skipping().strongest_paths("a", "y")
     assert [path.nodes for path in paths] == [

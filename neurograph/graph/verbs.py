@@ -414,7 +414,7 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         return saliency(cast("Network", self), x, output)
 
     def strongest_paths(
-        self, source: Node | str, target: Node | str, k: int = 5, *, limit: int = 1_000_000
+        self, source: Node | str, target: Node | str, k: int = 5, *, limit: int = 10_000_000
     ) -> list[Path]:
         """Return the k paths between two nodes with the largest products of absolute weights.
 
