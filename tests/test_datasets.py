@@ -156,7 +156,7 @@ def test_load_takes_names_folders_and_options() -> None:
         datasets.load("iris", window=3)
     with pytest.raises(OptionError, match=r"window must be .*got 0"):
         datasets.load("sunspots", window=0)
-    with pytest.raises(DataError, match=r"sunspots\(\) has 309 values"):
+    with pytest.raises(DataError, match=r"sunspots has 309 values"):
         datasets.load("sunspots", window=300)
     with pytest.raises(UnknownNameError, match="kind of names"):
         datasets.names("middle")  # type: ignore[arg-type]

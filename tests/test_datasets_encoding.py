@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
+from neurograph import datasets
 from neurograph.datasets import (
     CharacterEncoding,
     MinMaxScaler,
@@ -360,3 +361,45 @@ def test_sequences_keep_their_kind_of_number() -> None:
 def test_what_cannot_be_one_array_is_refused(sequences, options, message) -> None:
     with pytest.raises(NeurographError, match=message):
         pad_sequences(sequences, **options)
+
+
+def test_a_series_of_ones_own_is_what_a_shipped_one_is() -> None:
+    shipped = datasets.airline(window=5, horizon=2, test=30)
+    own = datasets.from_series(shipped.columns["passengers"], 5, horizon=2, test=30, name="own")
+    for mine, theirs in zip(own, shipped, strict=True):
+        assert np.array_equal(mine.x, theirs.x)
+        assert np.array_equal(mine.y, theirs.y)
+    assert "licence" not in str(own)
+    rows = np.arange(20.0).reshape(10, 2)
+    data = datasets.from_series(rows, 3, test=2).scaled()
+    assert data.scaler is not None
+    assert data.scaler.to_dict()["unit"] == [14.0, 14.0]  # of the first eight rows alone
+    assert np.allclose(data.scaler.inverse(data.test.y), rows[-2:])
+    with pytest.raises(DataError, match=r"own has 6 values: .* between 1 and 2, not 3"):
+        datasets.from_series(range(6), 3, test=3, name="own")
+    with pytest.raises(ShapeError, match="it takes"):
+        datasets.from_series(np.zeros((9, 2, 2)), 3, test=3)
+
+
+# drawing classes
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_classes_are_drawn_as_often_as_they_are_likely(temperature: float) -> None:
+    shares = np.array([[0.1, 0.6, 0.3, 0.0], [4.0, 2.0, 0.0, 2.0]])
+    drawn = datasets.sample_classes(np.tile(shares, (20000, 1, 1)), temperature, default_rng(0))
+    assert drawn.shape == (20000, 2)
+    for column, row in zip(drawn.T, shares ** (1 / temperature), strict=True):
+        likely = row / row.sum()
+        assert np.abs(np.bincount(column, minlength=4) / 20000 - likely).max() < 0.015
+        assert (np.bincount(column, minlength=4)[likely == 0] == 0).all()
+
+
+def test_drawing_classes_is_settled_at_zero_and_refuses_what_is_no_row_of_shares() -> None:
+    assert datasets.sample_classes([[0.2, 0.5, 0.3]], temperature=0).tolist() == [1]
+    assert datasets.sample_classes([0.0, 1.0]) == 1
+    for wrong in ([[0.5, -0.5]], [[1.0, 0.0], [0.0, 0.0]], 0.5):
+        with pytest.raises(DataError, match="no rows of numbers"):
+            datasets.sample_classes(wrong)
+    with pytest.raises(OptionError, match="temperature"):
+        datasets.sample_classes([0.5, 0.5], temperature=-1)

@@ -7,7 +7,7 @@ from neurograph.datasets.builtin import airline, digits, iris, names, people, pr
 from neurograph.datasets.catalogue import available, load
 from neurograph.datasets.cifar import read_cifar
 from neurograph.datasets.dataset import Dataset, Part
-from neurograph.datasets.encoding import CharacterEncoding, to_categorical
+from neurograph.datasets.encoding import CharacterEncoding, sample_classes, to_categorical
 from neurograph.datasets.fetch import cache_folder
 from neurograph.datasets.idx import read_idx
 from neurograph.datasets.images import Images, read_images
@@ -16,7 +16,7 @@ from neurograph.datasets.picture import prepare_picture
 from neurograph.datasets.public import cifar10, fashion_mnist, mnist
 from neurograph.datasets.scaling import MinMaxScaler, Scaler, Standardizer
 from neurograph.datasets.sequences import pad_sequences
-from neurograph.datasets.series import windows
+from neurograph.datasets.series import from_series, windows
 from neurograph.datasets.split import split
 from neurograph.datasets.stock import read_stock
 from neurograph.datasets.table import Table, read_csv
@@ -44,6 +44,7 @@ __all__ = [
     "cifar10",
     "digits",
     "fashion_mnist",
+    "from_series",
     "iris",
     "load",
     "mnist",
@@ -58,6 +59,7 @@ __all__ = [
     "read_images",
     "read_stock",
     "read_trees",
+    "sample_classes",
     "split",
     "sunspots",
     "to_categorical",

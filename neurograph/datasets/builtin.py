@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from neurograph.datasets.checks import Array
 from neurograph.datasets.dataset import Dataset, Part
-from neurograph.datasets.series import windows
+from neurograph.datasets.series import from_series
 from neurograph.datasets.table import Table, read_csv
-from neurograph.errors import DataError, unknown
+from neurograph.errors import unknown
 from neurograph.options import whole
 
 
@@ -247,29 +247,19 @@ def _every_fifth(x: Array, y: NDArray[np.int64]) -> tuple[Part, Part]:
 def _series(
     name: str, column: str, about: str, licence: str, window: int, horizon: int, test: int
 ) -> Dataset:
-    """Cut a shipped series into windows; the last ``test`` steps are targets of the test only."""
     table = _table(f"{name}.csv.gz")
-    values = table.matrix(column)
-    window, horizon = whole("window", window, least=1), whole("horizon", horizon, least=1)
-    test = whole("test", test, least=1)
-    room = len(values) - window - horizon
-    if not horizon <= test <= room:
-        raise DataError(
-            f"{name}() has {len(values)} values: with a window of {window} and a horizon of "
-            f"{horizon}, test must lie between {horizon} and {room}, not {test}"
-        )
-    first = len(values) - test
     columns = dict(table)
     for when, unit in (("date", "D"), ("month", "M")):
         if when in columns:
             columns[when] = columns[when].astype(f"datetime64[{unit}]")
-    return Dataset(
-        name,
-        windows(values[:first], window, horizon=horizon),
-        windows(values[first - window :], window, horizon=horizon),
-        "series",
-        about,
-        licence,
+    return from_series(
+        table.matrix(column),
+        window,
+        test=test,
+        horizon=horizon,
+        name=name,
+        description=about,
+        licence=licence,
         feature_names=(column,),
         columns=columns,
     )

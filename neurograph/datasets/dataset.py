@@ -199,7 +199,9 @@ class Dataset:
             lines.append(f"  classes: {', '.join(self.class_names)}")
         if self.feature_names:
             lines.append(f"  features: {', '.join(self.feature_names)}")
-        return "\n".join([*lines, f"  licence: {self.licence}"])
+        if self.licence:
+            lines.append(f"  licence: {self.licence}")
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return (

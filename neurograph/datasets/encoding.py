@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neurograph.datasets.checks import Array, as_labels, as_numbers
+from neurograph.datasets.checks import Array, as_floats, as_labels, as_numbers
 from neurograph.errors import DataError, FormatError, OptionError, ShapeError
-from neurograph.options import whole
+from neurograph.options import number, whole
 
 
 def to_categorical(
@@ -53,6 +53,56 @@ def to_categorical(
     rows = np.zeros((*numbers.shape, count), dtype)
     np.put_along_axis(rows, numbers[..., np.newaxis], 1, axis=-1)
     return rows
+
+
+def sample_classes(
+    probabilities: ArrayLike,
+    temperature: float = 1.0,
+    generator: np.random.Generator | None = None,
+) -> NDArray[np.int64]:
+    """Draw a class for each row of probabilities, what a softmax puts out for example.
+
+    Parameters
+    ----------
+    probabilities : (…, classes)
+        At least 0; each row is divided by its sum.
+    temperature : float
+        The probabilities are taken to the power of 1 / temperature: below 1 the likely classes get
+        likelier still, above 1 all become more alike. 0 takes the likeliest.
+    generator : numpy.random.Generator, optional
+        Where the randomness comes from; a fresh one when left out.
+
+    Returns
+    -------
+    class numbers (…)
+
+    Raises
+    ------
+    DataError
+        A row has negative numbers, or no positive one.
+
+    Examples
+    --------
+    >>> rows = np.tile([0.1, 0.9, 0.0], (1000, 1))
+    >>> np.bincount(sample_classes(rows, generator=np.random.default_rng(0)), minlength=3)
+    array([120, 880,   0])
+    >>> sample_classes([[0.1, 0.9, 0.0]] * 3, temperature=0)
+    array([1, 1, 1])
+    """
+    shares = as_floats("probabilities", probabilities)
+    heat = number("temperature", temperature, least=0)
+    if shares.ndim < 1 or (shares < 0).any() or not (shares > 0).any(axis=-1).all():
+        raise DataError(
+            f"sample_classes() got probabilities of shape {shares.shape} that are no rows of "
+            "numbers of at least 0 with a positive one in each"
+        )
+    if heat == 0:
+        return np.asarray(shares.argmax(axis=-1), np.int64)
+    generator = np.random.default_rng() if generator is None else generator
+    with np.errstate(divide="ignore"):
+        scores = np.log(shares.astype(np.float64)) / heat
+    # the largest of scores with Gumbel noise falls on a class with its probability
+    return np.asarray((scores + generator.gumbel(size=scores.shape)).argmax(axis=-1), np.int64)
 
 
 class CharacterEncoding:
@@ -143,7 +193,7 @@ class CharacterEncoding:
         texts = _texts(text)
         size = max(map(len, texts)) if length is None else whole("length", length, least=1)
         rows = np.zeros((len(texts), size), np.int64)
-        for number, each in enumerate(texts):
+        for row, each in enumerate(texts):
             if len(each) > size:
                 raise DataError(f"the text {_short(each)} has {len(each)} characters, over {size}")
             if len(each) < size and self.padding is None:
@@ -152,7 +202,7 @@ class CharacterEncoding:
                     "an encoding made with padding= fills texts up"
                 )
             try:
-                rows[number, : len(each)] = [self._index[character] for character in each]
+                rows[row, : len(each)] = [self._index[character] for character in each]
             except KeyError as error:
                 raise DataError(
                     f"the character {error.args[0]!r} of the text {_short(each)} is not in the "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
-from neurograph.datasets.checks import as_labels, as_numbers
-from neurograph.datasets.dataset import Part
+from neurograph.datasets.checks import Array, as_labels, as_numbers
+from neurograph.datasets.dataset import Dataset, Part
 from neurograph.errors import DataError, ShapeError
 from neurograph.options import whole
 
@@ -87,3 +87,71 @@ def windows(
     x, y = np.moveaxis(x, -1, 1), np.moveaxis(y, -1, 1)
     y = y[:, 0] if horizon == 1 else y
     return Part(np.array(x, order="C"), np.array(y, order="C")) if copy else Part(x, y)
+
+
+def from_series(
+    series: ArrayLike,
+    window: int,
+    *,
+    test: int,
+    horizon: int = 1,
+    name: str = "series",
+    description: str = "",
+    licence: str = "",
+    feature_names: Sequence[str] = (),
+    columns: Mapping[str, Array] | None = None,
+) -> Dataset:
+    """Return a series of one's own as a data set of windows and the values that follow them.
+
+    Its last values are held out: no target of the training part, and nothing in its windows, lies
+    among them. ``scaled()`` goes by the training part alone.
+
+    Parameters
+    ----------
+    series : (time,) or (time, features)
+    window, horizon : int
+        Time steps that are seen, and that are to be predicted.
+    test : int
+        How many of the last time steps are targets of the test part.
+    name, description, licence, feature_names, columns
+        Kept in the data set.
+
+    Returns
+    -------
+    Dataset
+        ``x`` (windows, window, features), ``y`` (windows, features), or (windows, horizon,
+        features) for longer horizons
+
+    Raises
+    ------
+    ShapeError, DataError
+        The series has more axes, or is too short.
+
+    Examples
+    --------
+    >>> data = from_series([1, 2, 4, 8, 16, 32], window=2, test=2, name="powers")
+    >>> data.train.x[..., 0].tolist(), data.train.y.ravel(), data.test.x[..., 0].tolist()
+    ([[1, 2], [2, 4]], array([4, 8]), [[4, 8], [8, 16]])
+    """
+    values = as_numbers("the series", series)
+    if values.ndim == 1:
+        values = values[:, np.newaxis]
+    window, horizon = whole("window", window, least=1), whole("horizon", horizon, least=1)
+    test = whole("test", test, least=1)
+    room = len(values) - window - horizon
+    if not horizon <= test <= room:
+        raise DataError(
+            f"{name} has {len(values)} values: with a window of {window} and a horizon of "
+            f"{horizon}, test must lie between {horizon} and {room}, not {test}"
+        )
+    first = len(values) - test
+    return Dataset(
+        name,
+        windows(values[:first], window, horizon=horizon),
+        windows(values[first - window :], window, horizon=horizon),
+        "series",
+        description,
+        licence,
+        feature_names=tuple(feature_names),
+        columns=columns or {},
+    )
