@@ -71,6 +71,7 @@ _HOMES: dict[str, str] = {
     "render.maps": "show_kernels show_feature_maps",
     "render.animation": "animate film_strip",
     "render.boundary": "decision_boundary",
+    "render.series": "show_series",
     "render.trees": "draw_tree",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -250,6 +250,24 @@ def test_unknown_layers_and_wrong_kinds_are_said():
         net.heatmap("layer_1", "map.bmp")
 
 
+def test_series_are_drawn_at_their_times(tmp_path):
+    pytest.importorskip("matplotlib")
+    days = np.datetime64("2020-01-01") + np.arange(5)
+    curves = {"truth": [[1.0], [2.0], [3.0], [4.0], [5.0]], "said": [4.5, float("nan")]}
+    figure = ng.show_series(curves, tmp_path / "s.svg", time=days, title="a title", label="EUR")
+    truth, said = figure.axes[0].lines
+    assert truth.get_ydata().tolist() == [1, 2, 3, 4, 5]
+    assert said.get_xdata().tolist() == days[-2:].tolist()
+    assert [each.get_text() for each in figure.axes[0].get_legend().texts] == ["truth", "said"]
+    assert "svg" in (tmp_path / "s.svg").read_text()
+    with pytest.raises(ng.ShapeError, match="longest curve has 5 steps"):
+        ng.show_series(curves, time=days[:4])
+    with pytest.raises(ng.ShapeError, match=r"'truth' has shape \(2, 2\)"):
+        ng.show_series({"truth": np.ones((2, 2))})
+    with pytest.raises(ng.DataError, match="no curve"):
+        ng.show_series({})
+
+
 def test_missing_packages_are_named(monkeypatch):
     def absent(name):
         raise ImportError(name)
