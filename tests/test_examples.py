@@ -4,7 +4,10 @@ import os
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import neurograph as ng
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 needs_data = pytest.mark.skipif(
@@ -127,3 +130,53 @@ def test_networkx_pruning(example):
     assert before > 0.8
     assert tuned >= after
     assert "strongest path from petal" in out
+
+
+def test_next_letter(example):
+    shares, out = example("next_letter")
+    assert shares == [1.0] * 4
+    assert "abcd -> e" in out
+
+
+def test_stock(example, monkeypatch):
+    monkeypatch.delenv("NEUROGRAPH_DATA", raising=False)
+    errors, out = example("stock")
+    price = ng.datasets.prices().columns["price"]
+    assert errors["as today"] == pytest.approx(np.sqrt(np.mean(np.diff(price[-301:]) ** 2)))
+    for name in ("SimpleRNN", "LSTM", "GRU"):
+        assert errors["as today"] < errors[name] < price[-300:].std()
+    assert "the best network" in out
+
+
+def test_stock_reads_a_file(tmp_path, capsys):
+    days = np.datetime64("2020-01-01") + np.arange(400)
+    rows = [f"{day},{100 + k % 7},1,1,1,1,x" for k, day in enumerate(days)]
+    path = tmp_path / "share.csv"
+    path.write_text("\n".join(["date,open,close,high,low,volume,code", *rows]))
+    errors = runpy.run_path(str(EXAMPLES / "stock.py"))["main"](str(path), quick=True)
+    steps = np.diff(100 + np.arange(99, 400) % 7)
+    assert errors["as today"] == pytest.approx(np.sqrt(np.mean(steps**2.0)))
+    assert "share: opening prices" in capsys.readouterr().out
+
+
+def test_sunspots(example):
+    errors, _ = example("sunspots")
+    assert errors["GRU"] < errors["linear"] < errors["as last year"] < errors["as 11 years ago"]
+
+
+def test_inventing_names(example):
+    (bits, new), out = example("inventing_names")
+    assert bits["LSTM"] < bits["letters"]
+    assert bits["pairs of letters"] < bits["letters"]
+    data = ng.datasets.names()
+    assert len(new) > 50
+    assert not {*data.train.x, *data.test.x}.intersection(new)
+    assert "temperature 0.5" in out
+
+
+def test_brackets(example):
+    found, out = example("brackets")
+    assert found["forwards"][0] < 0.75 < 0.97 < found["forwards"][1]
+    assert found["backwards"][1] < 0.75 < 0.97 < found["backwards"][0]
+    assert min(found["both ways"]) > 0.97
+    assert "blind" in out
