@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neurograph.errors import DataError, ShapeError
 from neurograph.kernels import recurrent as rnn
 from neurograph.kernels import trees, trees_lstm, trees_recursive
+from neurograph.kernels.trees import Links
 
 N = 3
 
@@ -37,9 +38,24 @@ def random_tree(rng, leaves, k, full=True):
 
 
 def csr(children):
-    """Return starts and children as `child_sum_plan` takes them."""
+    """Return starts and children as `Links.of_lists` takes them."""
     rows = [[c for c in row if c >= 0] for row in children]
     return np.cumsum([0, *map(len, rows)]), np.array([c for row in rows for c in row], int)
+
+
+def tree_plan(children):
+    return trees.tree_plan(Links.of_matrix(children), children.shape[1])
+
+
+def child_sum_plan(children):
+    return trees.child_sum_plan(Links.of_lists(*csr(children)))
+
+
+def join(parts):
+    """Return the children of several trees as one forest, numbered through."""
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    moved = [np.where(part < 0, -1, part + at) for part, at in zip(parts, starts, strict=False)]
+    return np.concatenate(moved)
 
 
 def forest(seed, k=2, count=4, full=True, most=8):
@@ -75,9 +91,9 @@ def heights_by_recursion(children):
 @for_all(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 5), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_a_plan_puts_children_before_parents_and_finds_both(seed, k, count, full):
-    children = trees.join_trees(forest(seed, k + 1, count, full))
+    children = join(forest(seed, k + 1, count, full))
     height = heights_by_recursion(children)
-    plan = trees.tree_plan(children)
+    plan = tree_plan(children)
     nodes, leaves = len(children), plan.bounds[1]
     assert sorted(plan.order) == list(range(nodes))
     assert plan.bounds == [0, *np.cumsum(np.bincount(height))]
@@ -96,15 +112,15 @@ def test_a_plan_puts_children_before_parents_and_finds_both(seed, k, count, full
 @for_all(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
 def test_a_child_sum_plan_has_every_edge_in_its_block(seed, k, count):
-    children = trees.join_trees(forest(seed, k + 1, count, full=False))
+    children = join(forest(seed, k + 1, count, full=False))
     height = heights_by_recursion(children)
-    plan = trees.child_sum_plan(*csr(children))
+    plan = child_sum_plan(children)
     np.testing.assert_array_equal(height[plan.order], np.sort(height))
     found = set()
-    for level, blocks in enumerate(plan.blocks):
-        for begin, end in blocks:
-            for edge in range(begin, end):
-                parent = plan.order[plan.bounds[level] + edge - begin]
+    for level, runs in enumerate(plan.runs):
+        for begin, size, places in runs:
+            for edge in range(begin, begin + size * places):
+                parent = plan.order[plan.bounds[level] + (edge - begin) % size]
                 child = plan.order[plan.child[edge]]
                 found.add((parent, child))
                 assert plan.edge[plan.child[edge]] == edge
@@ -117,13 +133,13 @@ def test_a_child_sum_plan_has_every_edge_in_its_block(seed, k, count):
 def test_a_chain_of_two_thousand_needs_no_recursion():
     chain = np.full((2001, 1), -1)
     chain[1:, 0] = np.arange(2000)
-    assert trees.tree_plan(chain).bounds == list(range(2002))
+    assert tree_plan(chain).bounds == list(range(2002))
 
 
 def test_no_trees_at_all_have_an_empty_plan():
-    plan = trees.tree_plan(np.empty((0, 2), int))
+    plan = tree_plan(np.empty((0, 2), int))
     assert plan.bounds == [0, 0]
-    assert trees.child_sum_plan(np.array([0]), np.array([], int)).bounds == [0, 0]
+    assert trees.child_sum_plan(Links.of_lists(np.array([0]), np.array([], int))).bounds == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -140,16 +156,16 @@ def test_no_trees_at_all_have_an_empty_plan():
 )
 def test_what_is_no_tree_is_refused(children, kind, words):
     with pytest.raises(kind, match=words):
-        trees.tree_plan(np.array(children))
+        Links.of_matrix(np.array(children))
     if np.ndim(children) == 2 and kind is DataError:
         with pytest.raises(kind, match=words):
-            trees.child_sum_plan(*csr(children))
+            Links.of_lists(*csr(children))
 
 
 @pytest.mark.parametrize("starts", [[], [1, 1], [0, 2, 1], [0, 0]])
 def test_starts_that_do_not_fit_are_refused(starts):
     with pytest.raises(ShapeError, match="from 0 to 1, the number of edges"):
-        trees.child_sum_plan(np.array(starts, int), np.array([0]))
+        Links.of_lists(np.array(starts, int), np.array([0]))
 
 
 # -- the recursive network
@@ -170,7 +186,7 @@ def plain_recursion(children, node, given, f):
 
 
 def recursive_case(seed, k=2, full=True, dtype=float):
-    children = trees.join_trees(forest(seed, k, full=full))
+    children = join(forest(seed, k, full=full))
     rng = np.random.default_rng(seed)
     given = {
         "leaves": rng.standard_normal((len(children), N)),
@@ -183,7 +199,7 @@ def recursive_case(seed, k=2, full=True, dtype=float):
 
 def run_recursive(children, given, seeds, activation="tanh", spare=2):
     """Run both kernels on arrays with room to spare, full of NaN; gradients by node."""
-    plan, dtype = trees.tree_plan(children), given["W"].dtype
+    plan, dtype = tree_plan(children), given["W"].dtype
     nodes, leaves, k = len(children), plan.bounds[1], children.shape[1]
     shapes = trees_recursive.recursive_shapes(nodes + spare, leaves, N, k)
     a = {name: np.full(shape, np.nan, dtype) for name, shape in shapes.items()}
@@ -229,9 +245,7 @@ def test_a_batch_of_trees_is_the_sum_of_its_trees():
     sizes = [len(part) for part in parts]
     leaves, seeds = rng.standard_normal((2, sum(sizes), N))
     weights = {"W": rng.standard_normal((2 * N, N)) / 2, "bias": rng.standard_normal(N)}
-    _, values, together = run_recursive(
-        trees.join_trees(parts), weights | {"leaves": leaves}, seeds
-    )
+    _, values, together = run_recursive(join(parts), weights | {"leaves": leaves}, seeds)
     totals = {"W": 0, "bias": 0}
     for part, end in zip(parts, np.cumsum(sizes), strict=True):
         some = slice(end - len(part), end)
@@ -275,66 +289,41 @@ def plain_child_sum(children, node, given):
 
 
 def run_child_sum(children, given, seeds, arrays=None):
-    plan, dtype = trees.child_sum_plan(*csr(children)), given["U"].dtype
+    plan, dtype = child_sum_plan(children), given["U"].dtype
     nodes, edges, units = len(children), len(plan.child), given["U"].shape[0]
     shapes = trees_lstm.child_sum_shapes(nodes + 2, edges + 1, units)
     a = {name: np.full(shape, np.nan, dtype) for name, shape in shapes.items()}
-    a["net"][:nodes] = given["net"][plan.order]
-    a["d_h"][:nodes], a["d_c"][:nodes] = seeds[0][plan.order], seeds[1][plan.order]
-    names = [
-        "net",
-        "U",
-        "h",
-        "c",
-        "h_sum",
-        "gates",
-        "tanh_c",
-        "h_child",
-        "c_child",
-        "forget",
-        "through",
-    ]
-    back = [
-        "U",
-        "gates",
-        "tanh_c",
-        "c_child",
-        "forget",
-        "d_h",
-        "d_c",
-        "d_net",
-        "d_forget",
-        "d_h_child",
-        "d_c_child",
-        "work",
-    ]
+    trees_lstm.child_sum_weights(given["U"], a["halved"])
+    names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step"
+    back = "U gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child work step"
     a["U"] = given["U"]
     for _ in range(1 if arrays is None else 2):
-        a["d_h"][:nodes], a["d_c"][:nodes] = seeds[0][plan.order], seeds[1][plan.order]
+        trees_lstm.child_sum_weights(given["net"][plan.order], a["gates"][:, :nodes])
+        a["d_h"][:nodes] = seeds[plan.order]
         tracemalloc.start()
-        trees_lstm.child_sum_forward(plan, *[a[name] for name in names])
-        trees_lstm.child_sum_backward(plan, *[a[name] for name in back])
+        trees_lstm.child_sum_forward(plan, *[a[name] for name in names.split()])
+        trees_lstm.child_sum_backward(plan, *[a[name] for name in back.split()])
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     d_U = np.empty_like(given["U"])
     trees_lstm.child_sum_weight_gradient(
         plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"], d_U
     )
-    found = {name: np.empty((nodes, a[name].shape[1]), dtype) for name in ("h", "c", "d_net")}
-    for name, array in found.items():
-        array[plan.order] = a[name][:nodes]
-    return plan, found["h"], found["c"], {"net": found["d_net"], "U": d_U}, peak
+    d_net = np.concatenate(a["d_net"][:, :nodes], axis=1)
+    by_node = np.argsort(plan.order)
+    h, c, d_net = (rows[:nodes][by_node] for rows in (a["h"], a["c"], d_net))
+    return plan, h, c, {"net": d_net, "U": d_U}, peak
 
 
 @pytest.mark.parametrize(("k", "full"), [(1, False), (2, True), (3, False), (6, False)])
 def test_the_child_sum_lstm_is_the_plain_recursion(k, full):
-    children = trees.join_trees(forest(k, k, full=full))
+    children = join(forest(k, k, full=full))
     rng = np.random.default_rng(k)
     given = {
         "net": rng.standard_normal((len(children), 4 * N)),
         "U": rng.standard_normal((N, 4 * N)),
     }
-    seeds = rng.standard_normal((2, len(children), N))
+    seeds = rng.standard_normal((len(children), N))
     plan, h, c, gradients, _ = run_child_sum(children, given, seeds)
 
     def plain(given):
@@ -344,7 +333,7 @@ def test_the_child_sum_lstm_is_the_plain_recursion(k, full):
         return np.stack([np.stack(states[node]) for node in range(len(children))], axis=1)
 
     close([h, c], plain(given), 1e-13)
-    wanted = complex_step(lambda moved: (plain(moved) * seeds).sum(), given)
+    wanted = complex_step(lambda moved: (plain(moved)[0] * seeds).sum(), given)
     for name, gradient in gradients.items():
         close(gradient, wanted[name])
 
@@ -356,7 +345,7 @@ def test_the_order_of_children_does_not_matter():
         "net": rng.standard_normal((len(children), 4 * N)),
         "U": rng.standard_normal((N, 4 * N)),
     }
-    seeds = rng.standard_normal((2, len(children), N))
+    seeds = rng.standard_normal((len(children), N))
     _, h, _, gradients, _ = run_child_sum(children, given, seeds)
     _, h_2, _, gradients_2, _ = run_child_sum(children[:, ::-1], given, seeds)
     close(h, h_2, 1e-13)
@@ -387,12 +376,12 @@ def test_float32_and_no_arrays_made():
     _, values, gradients = run_recursive(children, given, seeds)
     assert values.dtype == gradients["W"].dtype == np.float32
     rng = np.random.default_rng(0)
-    many = trees.join_trees(forest(0, 3, count=60, full=False, most=40))
+    many = join(forest(0, 3, count=60, full=False, most=40))
     units = 64
     given = {
         "net": rng.standard_normal((len(many), 4 * units)).astype(np.float32),
         "U": rng.standard_normal((units, 4 * units)).astype(np.float32) / 8,
     }
-    seeds = rng.standard_normal((2, len(many), units)).astype(np.float32)
+    seeds = rng.standard_normal((len(many), units)).astype(np.float32)
     *_, peak = run_child_sum(many, given, seeds, arrays="twice")
     assert peak < 3 * np.getbufsize() * 4 + 16384, f"{peak} of {given['net'].nbytes} bytes"

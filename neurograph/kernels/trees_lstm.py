@@ -3,8 +3,10 @@
 Tai, Socher & Manning 2015, equations 2 to 8: with h~ the sum of the children's states, ``i, o =
 sigmoid(x W + h~ U + b)``, ``u = tanh(x W + h~ U + b)``, one forget gate for every child, ``f_k =
 sigmoid(x W_f + h_k U_f + b_f)``, the cell ``c = i u + sum f_k c_k`` and the state ``h = o
-tanh(c)``. The columns of all weights come in the order i, o, u, f, so that what multiplies h~ lies
-side by side. Rows are in the order of a `ChildSumPlan`, edges too.
+tanh(c)``. Gates come in the order i, o, u, f, each in a contiguous array of its own, which NumPy
+runs through in one stride. As sigmoid(a) = (1 + tanh(a / 2)) / 2, one tanh serves all gates if the
+weights of i, o and f are taken by half, as `child_sum_weights` does. Rows are in the order of a
+`ChildSumPlan`, edges too.
 """
 
 from __future__ import annotations
@@ -17,110 +19,125 @@ from numpy.typing import NDArray
 from neurograph.kernels.trees import ChildSumPlan
 
 Array = NDArray[Any]
+HALVED = (0, 1, 3)  # the gates that are sigmoids
 
 
 def child_sum_shapes(nodes: int, edges: int, units: int) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the arrays for so many nodes and edges; the kernels may be given more.
 
     >>> child_sum_shapes(nodes=5, edges=4, units=50)["gates"]
-    (5, 150)
+    (4, 5, 50)
     """
     rows = (
-        (nodes, ("h", "c", "h_sum", "tanh_c", "d_h", "d_c", "work")),
-        (edges, ("h_child", "c_child", "forget", "through", "d_forget")),
-        (edges + 1, ("d_h_child", "d_c_child")),
+        ((nodes, units), ("h", "c", "h_sum", "tanh_c", "d_h", "d_c", "work")),
+        ((edges, units), ("h_child", "forget", "d_forget")),
+        ((edges + 1, units), ("c_child", "d_h_child")),
+        ((4, nodes, units), ("gates", "d_net")),
+        ((3, nodes, units), ("step",)),
+        ((4, units, units), ("halved",)),
     )
-    shapes: dict[str, tuple[int, ...]] = {
-        "net": (nodes, 4 * units),
-        "gates": (nodes, 3 * units),
-        "d_net": (nodes, 4 * units),
-    }
-    for count, names in rows:
-        shapes |= dict.fromkeys(names, (count, units))
-    return shapes
+    return {name: shape for shape, names in rows for name in names}
+
+
+def by_gate(weights: Array) -> Array:
+    """Return weights (rows, 4 units) as a view with a matrix for each gate, (4, rows, units)."""
+    rows, columns = weights.shape
+    return weights.reshape(rows, 4, columns // 4).transpose(1, 0, 2)
+
+
+def child_sum_weights(weights: Array, halved: Array) -> None:
+    """Write weights (rows, 4 units) gate by gate, (4, rows, units), half of those of sigmoids.
+
+    >>> halved = np.empty((4, 1, 1))
+    >>> child_sum_weights(np.array([[2.0, 4.0, 6.0, 8.0]]), halved)
+    >>> halved.ravel()
+    array([1., 2., 6., 4.])
+    """
+    np.copyto(halved, by_gate(weights))
+    for gate in HALVED:
+        np.multiply(halved[gate], 0.5, out=halved[gate])
 
 
 def child_sum_forward(
     plan: ChildSumPlan,
-    net: Array,
-    U: Array,
+    halved: Array,
+    gates: Array,
     h: Array,
     c: Array,
     h_sum: Array,
-    gates: Array,
     tanh_c: Array,
     h_child: Array,
     c_child: Array,
     forget: Array,
-    through: Array,
+    d_forget: Array,
+    step: Array,
 ) -> None:
     """Fill in the states and cells of all nodes, height by height.
 
     Parameters
     ----------
     plan : ChildSumPlan
-    net : (nodes, 4 units)
-        Input projection plus bias of every node, in the order ``plan.order``; the bias alone for a
-        node without input. Not changed.
-    U : (units, 4 units)
-        Recurrent weights.
+    halved : (4, units, units)
+        Recurrent weights, from `child_sum_weights`.
+    gates : (4, nodes, units)
+        On entry the input projection plus bias of every node (the bias alone for a node without
+        input), of i, o and f the half, in the order ``plan.order``; that of f at leaves is not
+        read. On exit i, o, u after their activations; that of f is left as it is.
     h, c, tanh_c : (nodes, units)
         Written: states, cells, and the tanh of the cells.
     h_sum : (nodes, units)
         Written: the sum of the children's states.
-    gates : (nodes, 3 units)
-        Written: i, o, u after their activations.
     h_child, c_child, forget : (edges, units)
         Written: the child's state, its cell, and the forget gate of each edge.
-    through : (edges, units)
+    d_forget : (edges, units)
+        Work array.
+    step : (3, nodes, units)
         Work array.
 
     Examples
     --------
-    >>> from neurograph.kernels.trees import child_sum_plan
-    >>> plan = child_sum_plan(np.array([0, 0, 0, 2]), np.array([0, 1]))
+    >>> from neurograph.kernels.trees import Links, child_sum_plan
+    >>> plan = child_sum_plan(Links.of_lists(np.array([0, 0, 0, 2]), np.array([0, 1])))
     >>> arrays = {k: np.zeros(v) for k, v in child_sum_shapes(3, 2, 1).items()}
-    >>> arrays["net"][:] = [0.0, 0.0, 1.0, 0.0]
-    >>> U = np.zeros((1, 4))
-    >>> names = "h c h_sum gates tanh_c h_child c_child forget through".split()
-    >>> child_sum_forward(plan, arrays["net"], U, *[arrays[k] for k in names])
+    >>> arrays["gates"][2] = 1.0
+    >>> names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step".split()
+    >>> child_sum_forward(plan, *[arrays[k] for k in names])
     >>> arrays["c"].round(3).ravel()  # tanh(1) / 2, and for the parent that and half of two such
     array([0.381, 0.381, 0.762])
     """
-    units = h.shape[1]
-    two, three = 2 * units, 3 * units
-    for start, stop, blocks in zip(plan.bounds[:-1], plan.bounds[1:], plan.blocks, strict=True):
-        a, c_now, net_now = gates[start:stop], c[start:stop], net[start:stop]
-        if blocks:
-            edges = slice(blocks[0][0], blocks[-1][1])
-            total, f, kept = h_sum[start:stop], forget[edges], through[edges]
-            np.take(h, plan.child[edges], axis=0, out=h_child[edges], mode="clip")
-            np.take(c, plan.child[edges], axis=0, out=c_child[edges], mode="clip")
-            np.matmul(h_child[edges], U[:, three:], out=f)
-            total[...] = 0
-            for begin, end in blocks:
-                rows = slice(None, end - begin)
-                np.add(total[rows], h_child[begin:end], out=total[rows])
-                np.add(forget[begin:end], net_now[rows, three:], out=forget[begin:end])
-            np.multiply(f, 0.5, out=f)
+    half = np.array(0.5, h.dtype)
+    h_sum[: plan.bounds[1]] = 0
+    for start, stop, runs in zip(plan.bounds[:-1], plan.bounds[1:], plan.runs, strict=True):
+        now = slice(start, stop)
+        a, c_now, tanh_now, h_now = gates[:3, now], c[now], tanh_c[now], h[now]
+        if runs:
+            edges, total = _edges(runs), h_sum[now]
+            child, f, kept = plan.child[edges], forget[edges], d_forget[edges]
+            h_parts, c_parts = h_child[edges], c_child[edges]
+            h.take(child, 0, h_parts, "clip")
+            c.take(child, 0, c_parts, "clip")
+            np.matmul(h_parts, halved[3], out=f)
+            for begin, rows, places in runs:
+                part = _by_place(forget, begin, rows, places)
+                np.add(part, gates[3, start : start + rows], out=part)
             np.tanh(f, out=f)
-            np.multiply(f, 0.5, out=f)
-            np.add(f, 0.5, out=f)
-            np.multiply(f, c_child[edges], out=kept)
-            np.matmul(total, U[:, :three], out=a)
-            np.add(a, net_now[:, :three], out=a)
-        else:
-            h_sum[start:stop] = 0
-            np.copyto(a, net_now[:, :three])
-        np.multiply(a[:, :two], 0.5, out=a[:, :two])
+            np.multiply(f, half, out=f)
+            np.add(f, half, out=f)
+            np.multiply(f, c_parts, out=kept)
+            _sum_places(runs, h_child, total, tanh_now)
+            from_below = step[:, : stop - start]
+            np.matmul(total, halved[:3], out=from_below)
+            np.add(a, from_below, out=a)
         np.tanh(a, out=a)
-        np.multiply(a[:, :two], 0.5, out=a[:, :two])
-        np.add(a[:, :two], 0.5, out=a[:, :two])
-        np.multiply(a[:, :units], a[:, two:], out=c_now)
-        for begin, end in blocks:
-            np.add(c_now[: end - begin], through[begin:end], out=c_now[: end - begin])
-        np.tanh(c_now, out=tanh_c[start:stop])
-        np.multiply(a[:, units:two], tanh_c[start:stop], out=h[start:stop])
+        sigmoids = a[:2]
+        np.multiply(sigmoids, half, out=sigmoids)
+        np.add(sigmoids, half, out=sigmoids)
+        np.multiply(a[0], a[2], out=c_now)
+        if runs:
+            _sum_places(runs, d_forget, tanh_now, h_now)
+            np.add(c_now, tanh_now, out=c_now)
+        np.tanh(c_now, out=tanh_now)
+        np.multiply(a[1], tanh_now, out=h_now)
 
 
 def child_sum_backward(
@@ -135,95 +152,105 @@ def child_sum_backward(
     d_net: Array,
     d_forget: Array,
     d_h_child: Array,
-    d_c_child: Array,
     work: Array,
+    step: Array,
 ) -> None:
     """Carry the gradient of `child_sum_forward` from the roots to the leaves.
 
     Parameters
     ----------
-    plan, U, gates, tanh_c, c_child, forget
+    plan, gates, tanh_c, forget
         As in the forward run; not changed.
-    d_h, d_c : (nodes, units)
-        On entry the gradient that reaches each state and cell from outside (for a loss on the
-        roots' states, zeros elsewhere); on exit the whole gradient.
-    d_net : (nodes, 4 units)
-        Written: the gradient with respect to ``net``.
+    U : (units, 4 units)
+        Recurrent weights.
+    c_child : (edges + 1, units)
+        As in the forward run; on exit the gradient with respect to the cells, that of each edge.
+    d_h : (nodes, units)
+        On entry the gradient that reaches each state from outside (for a loss on the roots' states,
+        zeros elsewhere); on exit the whole gradient.
+    d_c : (nodes, units)
+        Written: the gradient with respect to the cells.
+    d_net : (4, nodes, units)
+        Written: the gradient with respect to the pre-activations, of f the sum over the children.
     d_forget : (edges, units)
         Written: the gradient with respect to the pre-activations of the forget gates.
-    d_h_child, d_c_child : (edges + 1, units)
-        Work arrays.
+    d_h_child : (edges + 1, units)
+        Work array.
     work : (nodes, units)
+        Work array.
+    step : (3, nodes, units)
         Work array.
 
     Examples
     --------
-    >>> from neurograph.kernels.trees import child_sum_plan
-    >>> plan = child_sum_plan(np.array([0, 0, 0, 2]), np.array([0, 1]))
+    >>> from neurograph.kernels.trees import Links, child_sum_plan
+    >>> plan = child_sum_plan(Links.of_lists(np.array([0, 0, 0, 2]), np.array([0, 1])))
     >>> arrays = {k: np.zeros(v) for k, v in child_sum_shapes(3, 2, 1).items()}
-    >>> arrays["net"][:], arrays["d_c"][2] = [0.0, 0.0, 1.0, 0.0], 1.0
-    >>> U = np.zeros((1, 4))
-    >>> names = "h c h_sum gates tanh_c h_child c_child forget through".split()
-    >>> child_sum_forward(plan, arrays["net"], U, *[arrays[k] for k in names])
-    >>> names = "gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child d_c_child work"
-    >>> child_sum_backward(plan, U, *[arrays[k] for k in names.split()])
-    >>> arrays["d_c"].ravel(), arrays["d_forget"].round(3).ravel()
-    (array([0.5, 0.5, 1. ]), array([0.095, 0.095]))
+    >>> arrays["gates"][2], arrays["d_h"][2] = 1.0, 1.0
+    >>> names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step".split()
+    >>> child_sum_forward(plan, *[arrays[k] for k in names])
+    >>> names = "gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child work step"
+    >>> child_sum_backward(plan, np.zeros((1, 4)), *[arrays[k] for k in names.split()])
+    >>> arrays["d_c"].round(3).ravel(), arrays["d_forget"].round(3).ravel()
+    (array([0.147, 0.147, 0.294]), array([0.028, 0.028]))
     """
-    units = d_h.shape[1]
-    three, edge_count = 3 * units, len(plan.child)
+    nodes, edge_count = plan.bounds[-1], len(plan.child)
+    turned = by_gate(U).transpose(0, 2, 1)
+    to_cell = work[:nodes]
+    child_sum_slopes(gates[:3, :nodes], tanh_c[:nodes], d_net[:3, :nodes], to_cell)
+    f, df = forget[:edge_count], d_forget[:edge_count]
+    np.multiply(f, f, out=df)
+    np.subtract(f, df, out=df)
+    np.multiply(df, c_child[:edge_count], out=df)
+    d_net[3, : plan.bounds[1]] = 0
+    d_c_child = c_child  # what it held is in d_forget now
     d_h_child[edge_count], d_c_child[edge_count] = 0, 0
-    for level in range(len(plan.blocks) - 1, -1, -1):
+    for level in range(len(plan.runs) - 1, -1, -1):
         start, stop = plan.bounds[level : level + 2]
-        now = slice(start, stop)
+        now, runs = slice(start, stop), plan.runs[level]
         dh, dc, up, part = d_h[now], d_c[now], plan.edge[now], work[now]
-        for total, by_edge in ((dh, d_h_child), (dc, d_c_child)):
-            np.take(by_edge, up, axis=0, out=part, mode="clip")
-            np.add(total, part, out=total)
-        child_sum_gate_gradients(gates[now], tanh_c[now], dh, dc, d_net[now], part)
-        to_forget = d_net[now, three:]
-        to_forget[...] = 0
-        if not plan.blocks[level]:
+        d_gates, by_gate_now = d_net[:3, now], step[:, : stop - start]
+        d_h_child.take(up, 0, dc, "clip")
+        np.add(dh, dc, out=dh)
+        d_c_child.take(up, 0, dc, "clip")
+        np.multiply(part, dh, out=part)
+        np.add(dc, part, out=dc)
+        np.multiply(d_gates[::2], dc, out=d_gates[::2])
+        np.multiply(d_gates[1], dh, out=d_gates[1])
+        if not runs:
             continue
-        np.matmul(d_net[now, :three], U[:, :three].T, out=part)  # with respect to h~
-        edges = slice(plan.blocks[level][0][0], plan.blocks[level][-1][1])
-        f, df = forget[edges], d_forget[edges]
-        np.subtract(1, f, out=df)
-        np.multiply(df, f, out=df)
-        np.multiply(df, c_child[edges], out=df)
-        for begin, end in plan.blocks[level]:
-            rows, block = slice(None, end - begin), slice(begin, end)
-            np.multiply(d_forget[block], dc[rows], out=d_forget[block])
-            np.multiply(forget[block], dc[rows], out=d_c_child[block])
-            np.add(to_forget[rows], d_forget[block], out=to_forget[rows])
-        np.matmul(df, U[:, three:].T, out=d_h_child[edges])
-        for begin, end in plan.blocks[level]:
-            np.add(d_h_child[begin:end], part[: end - begin], out=d_h_child[begin:end])
+        np.matmul(d_gates, turned[:3], out=by_gate_now)  # with respect to h~
+        np.add(by_gate_now[0], by_gate_now[1], out=part)
+        np.add(part, by_gate_now[2], out=part)
+        for begin, rows, places in runs:
+            forgets, to_child = (
+                _by_place(each, begin, rows, places) for each in (d_forget, d_c_child)
+            )
+            np.multiply(forgets, dc[:rows], out=forgets)
+            np.multiply(_by_place(forget, begin, rows, places), dc[:rows], out=to_child)
+        _sum_places(runs, d_forget, d_net[3, now], by_gate_now[0])
+        edges = _edges(runs)
+        np.matmul(d_forget[edges], turned[3], out=d_h_child[edges])
+        for begin, rows, places in runs:
+            to_child = _by_place(d_h_child, begin, rows, places)
+            np.add(to_child, part[:rows], out=to_child)
 
 
-def child_sum_gate_gradients(
-    gates: Array, tanh_c: Array, d_h: Array, d_c: Array, d_net: Array, work: Array
-) -> None:
-    """Add the state's gradient to the cell's; write the gradients of the gates i, o and u."""
-    units = d_h.shape[1]
-    i, o, u = (gates[:, k * units : (k + 1) * units] for k in range(3))
-    d_i, d_o, d_u = (d_net[:, k * units : (k + 1) * units] for k in range(3))
-    np.multiply(d_h, o, out=work)
-    np.add(d_c, work, out=d_c)
-    np.multiply(work, tanh_c, out=work)
-    np.multiply(work, tanh_c, out=work)
-    np.subtract(d_c, work, out=d_c)  # d_h o (1 - tanh^2), in two parts
-    np.subtract(1, o, out=d_o)
-    np.multiply(d_o, o, out=d_o)
-    np.multiply(d_o, tanh_c, out=d_o)
-    np.multiply(d_o, d_h, out=d_o)
-    np.multiply(i, d_c, out=work)
-    np.subtract(1, i, out=d_i)
-    np.multiply(d_i, work, out=d_i)
-    np.multiply(d_i, u, out=d_i)
-    np.multiply(u, u, out=d_u)
-    np.subtract(1, d_u, out=d_u)
-    np.multiply(d_u, work, out=d_u)
+def child_sum_slopes(gates: Array, tanh_c: Array, slopes: Array, to_cell: Array) -> None:
+    """Write what multiplies the gradients of cell and state, for all nodes.
+
+    ``slopes`` (3, nodes, units): d c / d a of the gates i and u, d h / d a of the gate o, where a
+    is the pre-activation; ``to_cell`` (nodes, units): d h / d c.
+    """
+    i, o, u = gates
+    np.multiply(gates, gates, out=slopes)
+    np.subtract(gates[:2], slopes[:2], out=slopes[:2])
+    np.subtract(1, slopes[2], out=slopes[2])
+    for slope, factor in zip(slopes, (u, tanh_c, i), strict=True):
+        np.multiply(slope, factor, out=slope)
+    np.multiply(tanh_c, tanh_c, out=to_cell)
+    np.subtract(1, to_cell, out=to_cell)
+    np.multiply(to_cell, o, out=to_cell)
 
 
 def child_sum_weight_gradient(
@@ -241,6 +268,36 @@ def child_sum_weight_gradient(
         Written.
     """
     inner, edges = slice(plan.bounds[1], plan.bounds[-1]), len(plan.child)
-    three = 3 * h_sum.shape[1]
-    np.matmul(h_sum[inner].T, d_net[inner, :three], out=d_U[:, :three])
-    np.matmul(h_child[:edges].T, d_forget[:edges], out=d_U[:, three:])
+    gates = by_gate(d_U)
+    np.matmul(h_sum[inner].T, d_net[:3, inner], out=gates[:3])
+    np.matmul(h_child[:edges].T, d_forget[:edges], out=gates[3])
+
+
+def _edges(runs: list[tuple[int, int, int]]) -> slice:
+    """Return the edges of a height."""
+    begin, rows, places = runs[-1]
+    return slice(runs[0][0], begin + rows * places)
+
+
+def _by_place(values: Array, begin: int, rows: int, places: int) -> Array:
+    """Return the edges of a run as (places, rows, units)."""
+    return values[begin : begin + rows * places].reshape(places, rows, values.shape[1])
+
+
+def _sum_places(runs: list[tuple[int, int, int]], values: Array, total: Array, work: Array) -> None:
+    """Write the sum over each node's edges; the first run has an edge of every node."""
+    for number, (begin, rows, places) in enumerate(runs):
+        part = _by_place(values, begin, rows, places)
+        if not number:
+            _sum_first(part, total)
+        else:
+            _sum_first(part, work[:rows])
+            np.add(total[:rows], work[:rows], out=total[:rows])
+
+
+def _sum_first(part: Array, total: Array) -> None:
+    """Write the sum over the first axis; two terms, as in binary trees, without a reduction."""
+    if len(part) == 2:
+        np.add(part[0], part[1], out=total)
+    else:
+        np.add.reduce(part, axis=0, out=total)

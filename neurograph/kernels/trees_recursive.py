@@ -68,8 +68,9 @@ def recursive_forward(
     Examples
     --------
     >>> from neurograph.kernels.recurrent import identity
-    >>> from neurograph.kernels.trees import tree_plan
-    >>> plan = tree_plan(np.array([[-1, -1], [-1, -1], [-1, -1], [0, 1], [3, 2]]))
+    >>> from neurograph.kernels.trees import Links, tree_plan
+    >>> links = Links.of_matrix(np.array([[-1, -1], [-1, -1], [-1, -1], [0, 1], [3, 2]]))
+    >>> plan = tree_plan(links, 2)
     >>> arrays = {k: np.zeros(v) for k, v in recursive_shapes(5, 3, 1).items()}
     >>> arrays["values"][:3, 0] = 1.0, 2.0, 3.0
     >>> W = np.array([[10.0], [1.0]])
@@ -84,10 +85,8 @@ def recursive_forward(
     for start, stop in zip(plan.bounds[1:-1], plan.bounds[2:], strict=True):
         rows = slice(start - leaves, stop - leaves)
         parts, net_now = joined[rows], net[rows]
-        np.take(
-            values, plan.children[rows], axis=0, mode="clip",
-            out=parts.reshape(stop - start, k, values.shape[1]),
-        )  # fmt: skip
+        joint = parts.reshape(stop - start, k, values.shape[1])
+        values.take(plan.children[rows], 0, joint, "clip")
         np.matmul(parts, W, out=net_now)
         if bias is not None:
             np.add(net_now, bias, out=net_now)
@@ -126,8 +125,9 @@ def recursive_backward(
     Examples
     --------
     >>> from neurograph.kernels.recurrent import identity, identity_slope
-    >>> from neurograph.kernels.trees import tree_plan
-    >>> plan = tree_plan(np.array([[-1, -1], [-1, -1], [-1, -1], [0, 1], [3, 2]]))
+    >>> from neurograph.kernels.trees import Links, tree_plan
+    >>> links = Links.of_matrix(np.array([[-1, -1], [-1, -1], [-1, -1], [0, 1], [3, 2]]))
+    >>> plan = tree_plan(links, 2)
     >>> arrays = {k: np.zeros(v) for k, v in recursive_shapes(5, 3, 1).items()}
     >>> W = np.array([[10.0], [1.0]])
     >>> arrays["d_values"][4] = 1.0
@@ -144,7 +144,7 @@ def recursive_backward(
     for level in range(len(plan.bounds) - 2, -1, -1):
         start, stop = plan.bounds[level : level + 2]
         d_now, part = d_values[start:stop], work[start:stop]
-        np.take(d_joined, plan.slot[start:stop], axis=0, out=part, mode="clip")
+        d_joined.take(plan.slot[start:stop], 0, part, "clip")
         np.add(d_now, part, out=d_now)
         if level:
             rows = slice(start - leaves, stop - leaves)
@@ -169,4 +169,4 @@ def recursive_weight_gradient(
     inner = plan.bounds[-1] - plan.bounds[1]
     np.matmul(joined[:inner].T, d_net[:inner], out=d_W)
     if d_bias is not None:
-        np.sum(d_net[:inner], axis=0, out=d_bias)
+        np.matmul(np.ones(inner, d_net.dtype), d_net[:inner], out=d_bias)

@@ -14,64 +14,121 @@ from neurograph.graph.tree import Array, Indices, Tree
 from neurograph.graph.tree_fit import fitted_tree, tree_layer
 from neurograph.kernels.trees import (
     ChildSumPlan,
+    Links,
     TreePlan,
     child_sum_plan,
-    join_trees,
     tree_plan,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """What a batch needs of one tree: its children as a kernel takes them, and its values.
+class Pieces:
+    """Where each of some pieces begins in a joined array, and the end of the last."""
 
-    ``children`` is (nodes, k) with -1 for none, or (edges,) where any number is allowed; ``given``
-    are the nodes that have a value, ``values`` theirs.
-    """
-
-    tree: Tree
-    children: Indices
-    given: Indices
-    values: Array
+    bounds: Indices
 
     @classmethod
-    def of(cls, tree: Tree, arity: int | None) -> Rows:
-        """Return the rows of a tree that was found to fit."""
-        children = tree.children
-        if arity is not None:
-            inner = np.diff(tree.starts) > 0
-            children = np.full((len(tree), arity), -1, np.int64)
-            children[inner] = tree.children.reshape(-1, arity)
-        assert tree.values is not None
-        given = np.flatnonzero(tree.given)
-        return cls(tree, children, given, tree.values[given])
+    def of(cls, sizes: Iterable[int]) -> Pieces:
+        """Return the pieces of so many elements each."""
+        return cls(np.cumsum([0, *sizes]))
+
+    def pick(self, numbers: Indices) -> tuple[Any, Indices, Indices]:
+        """Return what picks some pieces out of the joined array, their sizes, and their moves.
+
+        A piece's move is the place where it begins now less the place where it began.
+        """
+        starts = self.bounds[numbers]
+        sizes = self.bounds[numbers + 1] - starts
+        moves = np.cumsum(sizes) - sizes - starts
+        first, count = int(starts[0]), int(sizes.sum())
+        if (moves == -first).all():  # they follow one another
+            return slice(first, first + count), sizes, moves
+        return np.arange(count) - np.repeat(moves, sizes), sizes, moves
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Trees as one forest, from which batches are picked without touching the trees again.
+
+    Attributes
+    ----------
+    links : Links
+    given : (given nodes,)
+        The nodes that have a value.
+    values : (given nodes, shape)
+    of_nodes, of_edges, of_given : Pieces
+        Which of them belong to each tree.
+    """
+
+    links: Links
+    given: Indices
+    values: Array
+    of_nodes: Pieces
+    of_edges: Pieces
+    of_given: Pieces
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree]) -> Joined:
+        """Join trees that were found to fit."""
+        nodes = Pieces.of(len(tree) for tree in trees)
+        edges = Pieces.of(len(tree.children) for tree in trees)
+        begins = list(zip(nodes.bounds.tolist(), edges.bounds.tolist(), strict=True))
+        starts = [tree.starts[:-1] + edge for tree, (_, edge) in zip(trees, begins, strict=False)]
+        children = [tree.children + node for tree, (node, _) in zip(trees, begins, strict=False)]
+        given = [np.flatnonzero(tree.given) for tree in trees]
+        values = [tree.values[some] for tree, some in zip(trees, given, strict=True)]  # type: ignore[index]
+        return cls(
+            Links.of_lists(np.concatenate([*starts, edges.bounds[-1:]]), np.concatenate(children)),
+            np.concatenate([some + node for some, (node, _) in zip(given, begins, strict=False)]),
+            np.concatenate(values),
+            nodes,
+            edges,
+            Pieces.of(map(len, given)),
+        )
 
 
 class Trees(Sequence[Tree]):
-    """Trees that fit a network; a part of them, by slice or indices, is a ``Trees`` too."""
+    """Trees that fit a network; a part of them, by slice or indices, is a ``Trees`` too.
 
-    def __init__(self, rows: Sequence[Rows], arity: int | None) -> None:
-        self.rows = list(rows)
+    Parameters
+    ----------
+    trees : sequence of Tree
+    arity : int or None
+        How many children an inner node has, if there is such a number.
+    joined : Joined, optional
+    numbers : array of int, optional
+        Which of the joined trees these are.
+    """
+
+    def __init__(
+        self,
+        trees: Sequence[Tree],
+        arity: int | None,
+        joined: Joined | None = None,
+        numbers: Indices | None = None,
+    ) -> None:
+        self.trees = trees
         self.arity = arity
+        self.joined = Joined.of(trees) if joined is None else joined
+        self.numbers = np.arange(len(trees)) if numbers is None else numbers
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.numbers)
 
     @overload
     def __getitem__(self, index: int) -> Tree: ...
     @overload
     def __getitem__(self, index: slice | Indices) -> Trees: ...
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Trees(self.rows[index], self.arity)
-        if isinstance(index, np.ndarray):
-            return Trees([self.rows[each] for each in index.tolist()], self.arity)
-        return self.rows[index].tree
+        if isinstance(index, (slice, np.ndarray)):
+            return Trees(self.trees, self.arity, self.joined, self.numbers[index])
+        return self.trees[self.numbers[index]]
 
     @property
-    def sizes(self) -> list[int]:
+    def sizes(self) -> Indices:
         """The number of nodes of each."""
-        return [len(row.tree) for row in self.rows]
+        sizes: Indices = np.diff(self.joined.of_nodes.bounds)[self.numbers]
+        return sizes
 
 
 def as_trees(network: Network, x: Any, what: str = "x") -> Trees:
@@ -91,15 +148,15 @@ def as_trees(network: Network, x: Any, what: str = "x") -> Trees:
             f"{what}: a batch for network {network.name!r} is a list of trees, got one "
             f"{type(x).__name__}; give [tree] for one tree"
         )
-    rows = []
+    trees = []
     for number, each in enumerate(x):
         try:
-            rows.append(Rows.of(fitted_tree(network, each), arity))
+            trees.append(fitted_tree(network, each))
         except NeurographError as error:
             raise type(error)(f"{what}: tree {number}: {error}") from error
-    if not rows:
+    if not trees:
         raise DataError(f"{what}: there are no trees")
-    return Trees(rows, arity)
+    return Trees(trees, arity)
 
 
 class NodeRows(Sequence[Array]):
@@ -200,16 +257,13 @@ class Forest:
     @classmethod
     def of(cls, trees: Trees) -> Forest:
         """Join trees."""
-        rows, sizes = trees.rows, trees.sizes
-        begin = np.cumsum([0, *sizes[:-1]])
-        plan: TreePlan | ChildSumPlan
-        if trees.arity is not None:
-            plan = tree_plan(join_trees([row.children for row in rows]))
-        else:
-            edges = np.cumsum([0, *(len(row.children) for row in rows)])
-            starts = [row.tree.starts[:-1] + edge for row, edge in zip(rows, edges, strict=False)]
-            children = [row.children + first for row, first in zip(rows, begin, strict=True)]
-            plan = child_sum_plan(np.concatenate([*starts, edges[-1:]]), np.concatenate(children))
-        given = [row.given + first for row, first in zip(rows, begin, strict=True)]
-        values = np.concatenate([row.values for row in rows])
-        return cls(sum(sizes), np.concatenate(given), values, plan)
+        joined, numbers = trees.joined, trees.numbers
+        nodes, sizes, moves = joined.of_nodes.pick(numbers)
+        some, counts, _ = joined.of_edges.pick(numbers)
+        edges = joined.links.edges[:, some].copy()
+        edges[:2] += np.repeat(moves, counts)
+        links = Links(joined.links.nodes[:, nodes], edges)
+        some, counts, _ = joined.of_given.pick(numbers)
+        given = joined.given[some] + np.repeat(moves, counts)
+        plan = child_sum_plan(links) if trees.arity is None else tree_plan(links, trees.arity)
+        return cls(int(sizes.sum()), given, joined.values[some], plan)

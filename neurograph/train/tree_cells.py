@@ -17,10 +17,13 @@ from neurograph.graph.tree import Array
 from neurograph.kernels import recurrent
 from neurograph.kernels.trees import ChildSumPlan, TreePlan
 from neurograph.kernels.trees_lstm import (
+    HALVED,
+    by_gate,
     child_sum_backward,
     child_sum_forward,
     child_sum_shapes,
     child_sum_weight_gradient,
+    child_sum_weights,
 )
 from neurograph.kernels.trees_recursive import (
     recursive_backward,
@@ -202,18 +205,26 @@ class ChildSumCell(TreeCell):
         super().__init__(layer, dtype)
         self.units = layer.size
         self.features = self.parameters["kernel"].shape[0]
-        self._place: Array = np.empty(0, np.intp)  # the rows of the given nodes
+        self.biased = "bias" in self.parameters
+        self._by_row: Array = np.empty(0, np.intp)  # the given nodes, sorted by their rows
+        self.rows_given: Any = slice(0, 0)
 
     def _shapes(self, rows: int, others: int) -> dict[str, tuple[int, ...]]:
-        shapes = child_sum_shapes(rows, others, self.units)
-        return shapes | {
-            "x": (rows, self.features),
-            "d_x": (rows, self.features),
-            "from_x": (rows, 4 * self.units),
+        columns = self.features + self.biased
+        return child_sum_shapes(rows, others, self.units) | {
+            "x": (rows, columns),
+            "weights": (4, columns, self.units),
+            "ones": (rows,),
         }
 
     def _rows(self, forest: Forest) -> Array:
         return self.arrays["h"][: forest.nodes]
+
+    def _make_room(self, rows: int, others: int) -> None:
+        before = self.arrays
+        super()._make_room(rows, others)
+        if self.arrays is not before:
+            self.arrays["x"][:, self.features :] = self.arrays["ones"][:, None] = 1
 
     def forward(self, forest: Forest, x: Array) -> None:
         """Run a batch whose given nodes have the vectors x."""
@@ -221,24 +232,48 @@ class ChildSumCell(TreeCell):
         assert isinstance(plan, ChildSumPlan)
         self._make_room(nodes, len(plan.child))
         a, given = self.arrays, len(x)
-        rows, net, from_x = a["x"][:given], a["net"][:nodes], a["from_x"][:given]
-        rows[...] = x
-        np.matmul(rows, self._value("kernel"), out=from_x)
-        bias = self._value("bias")
-        net[...] = 0 if bias is None else bias
-        self._place = _row_of_node(plan)[forest.given]
-        net[self._place] += from_x
-        names = ("h", "c", "h_sum", "gates", "tanh_c", "h_child", "c_child", "forget", "through")
-        child_sum_forward(plan, net, self._value("recurrent_kernel"), *(a[each] for each in names))
+        place = _row_of_node(plan)[forest.given]
+        self._by_row = by_row = np.argsort(place, kind="stable")
+        rows = place[by_row]
+        a["x"][:given, : self.features] = x[by_row]
+        self._weigh()
+        leading = given and rows[-1] == given - 1  # leaves alone, or all nodes
+        self.rows_given = slice(0, given) if leading else rows
+        self.project(a["gates"][:, :nodes], given, plan.bounds[1] if leading else 0)
+        names = ("halved", "gates", "h", "c", "h_sum", "tanh_c", "h_child", "c_child", "forget")
+        child_sum_forward(plan, *(a[each] for each in (*names, "d_forget", "step")))
+
+    def _weigh(self) -> None:
+        """Take the weights gate by gate, halved for sigmoids: those of x and the bias together."""
+        a = self.arrays
+        child_sum_weights(self._value("recurrent_kernel"), a["halved"])
+        child_sum_weights(self._value("kernel"), a["weights"][:, : self.features])
+        if self.biased:
+            child_sum_weights(self._value("bias")[None], a["weights"][:, self.features :])
+
+    def project(self, net: Array, given: int, leaves: int) -> None:
+        """Write the input projections: the bias alone for nodes that are not given.
+
+        The gate f of the first ``leaves`` rows is left out: they have nothing to forget.
+        """
+        x, weights, rows = self.arrays["x"][:given], self.arrays["weights"], self.rows_given
+        bias = weights[:, self.features :].sum(axis=1, keepdims=True)
+        if not isinstance(rows, slice):
+            net[...] = bias
+            net[:, rows] = np.matmul(x, weights)
+            return
+        net[:, given:] = bias
+        np.matmul(x, weights[:3], out=net[:3, :given])
+        if given > leaves:
+            np.matmul(x[leaves:], weights[3], out=net[3, leaves:given])
 
     def backward(self, forest: Forest, d_outputs: Array, roots: bool) -> None:
         """Set the gradients of the parameters."""
         plan, nodes, a = forest.plan, forest.nodes, self.arrays
         assert isinstance(plan, ChildSumPlan)
         self._send(a["d_h"][:nodes], forest, d_outputs, roots)
-        a["d_c"][:nodes] = 0
         names = ("gates", "tanh_c", "c_child", "forget", "d_h", "d_c", "d_net", "d_forget")
-        work = ("d_h_child", "d_c_child", "work")
+        work = ("d_h_child", "work", "step")
         child_sum_backward(
             plan, self._value("recurrent_kernel"), *(a[each] for each in names + work)
         )
@@ -246,18 +281,18 @@ class ChildSumCell(TreeCell):
             plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"],
             self._gradient("recurrent_kernel"),
         )  # fmt: skip
-        d_net, given = a["d_net"][:nodes], len(forest.given)
-        d_from_x = a["from_x"][:given]
-        np.take(d_net, self._place, axis=0, out=d_from_x, mode="clip")
-        np.matmul(a["x"][:given].T, d_from_x, out=self._gradient("kernel"))
-        if "bias" in self.parameters:
-            np.sum(d_net, axis=0, out=self._gradient("bias"))
+        d_net, x = a["d_net"][:, :nodes], a["x"][: len(forest.given), : self.features]
+        d_given = d_net[:, self.rows_given]
+        np.matmul(x.T, d_given, out=by_gate(self._gradient("kernel")))
+        if self.biased:
+            np.matmul(a["ones"][:nodes], d_net, out=self._gradient("bias").reshape(4, -1))
 
     def d_x(self, forest: Forest) -> Array:
         """Return the gradient of the vectors of the given nodes."""
-        given = len(forest.given)
-        d_x = self.arrays["d_x"][:given]
-        np.matmul(self.arrays["from_x"][:given], self._value("kernel").T, out=d_x)
+        d_given = self.arrays["d_net"][:, self.rows_given]
+        d_x = np.empty((len(forest.given), self.features), self.dtype)
+        parts = np.matmul(d_given, by_gate(self._value("kernel")).transpose(0, 2, 1))
+        d_x[self._by_row] = parts.sum(axis=0)
         return d_x
 
     def kept(self, forest: Forest, backward: bool) -> Kept:
@@ -271,6 +306,9 @@ def _row_of_node(plan: ChildSumPlan) -> Array:
     return found
 
 
+GATES = ("input", "output", "candidate")
+
+
 class _ChildSumValues:
     """Net, output and delta of the parts of a child-sum LSTM, from what its kernels left."""
 
@@ -278,8 +316,9 @@ class _ChildSumValues:
         assert isinstance(forest.plan, ChildSumPlan)
         self.plan, self.backward, self.units = forest.plan, backward, cell.units
         self.nodes, self.edges = forest.nodes, len(forest.plan.child)
-        self.u = cell.parameters["recurrent_kernel"].value
-        self.arrays = cell.arrays
+        self.given = len(forest.given)
+        self.u = by_gate(cell.parameters["recurrent_kernel"].value)
+        self.cell, self.arrays = cell, cell.arrays
 
     def _rows(self, name: str) -> Array:
         return self.arrays[name][: self.nodes]
@@ -293,62 +332,67 @@ class _ChildSumValues:
     def _of_parents(self, rows: Array) -> Array:
         """Return for every row that of its parent, 0 at the roots."""
         parents = np.zeros(self.nodes, np.intp)
-        for start, blocks in zip(self.plan.bounds, self.plan.blocks, strict=False):
-            for first, last in blocks:
-                parents[self.plan.child[first:last]] = start + np.arange(last - first)
+        for start, runs in zip(self.plan.bounds, self.plan.runs, strict=False):
+            for first, count, places in runs:
+                edges = slice(first, first + count * places)
+                parents[self.plan.child[edges]] = start + np.tile(np.arange(count), places)
         found = rows[parents].copy()
         found[self.plan.roots] = 0
         return found
 
     def kept(self) -> Kept:
         """Return them by part, by node."""
-        k, rows = self.units, self._rows
-        columns = {
-            "input": slice(0, k),
-            "output": slice(k, 2 * k),
-            "candidate": slice(2 * k, 3 * k),
-        }
-        net = rows("net")[:, : 3 * k] + rows("h_sum") @ self.u[:, : 3 * k]
-        forget_input = rows("net")[:, 3 * k :].copy()
-        forget_net = self._of_parents(forget_input) + rows("h") @ self.u[:, 3 * k :]
+        rows = self._rows
+        i, o, u, forget_input = self._projected()
+        forget_net = self._of_parents(forget_input) + rows("h") @ self.u[3]
         forget_net[self.plan.roots] = 0
         forget = self._at_edges(self.arrays["forget"])
         keep = forget * rows("c")
-        i, _, g = (rows("gates")[:, each] for each in columns.values())
+        opened, out, candidate = self.arrays["gates"][:3, : self.nodes]
+        write = opened * candidate
         found: Kept = {
-            name: {"net": net[:, each], "output": rows("gates")[:, each]}
-            for name, each in columns.items()
+            name: {"net": net + rows("h_sum") @ weights, "output": output}
+            for name, net, weights, output in zip(
+                GATES, (i, o, u), self.u, (opened, out, candidate), strict=False
+            )
         }
         found |= {
             "children": {"net": rows("h_sum"), "output": rows("h_sum")},
             "forget_input": {"net": forget_input, "output": forget_input},
             "forget": {"net": forget_net, "output": forget},
             "keep": {"net": keep, "output": keep},
-            "write": {"net": i * g, "output": i * g},
+            "write": {"net": write, "output": write},
             "cell": {"net": rows("c"), "output": rows("c")},
             "squash": {"net": rows("c"), "output": rows("tanh_c")},
             "hidden": {"net": rows("h"), "output": rows("h")},
         }
         if self.backward:
-            self._add_deltas(found, columns)
+            self._add_deltas(found)
         return {
             part: {what: self._by_node(values) for what, values in row.items()}
             for part, row in found.items()
         }
 
-    def _add_deltas(self, found: Kept, columns: dict[str, slice]) -> None:
-        k, rows = self.units, self._rows
-        d_net, d_h, d_c, tanh_c = rows("d_net"), rows("d_h"), rows("d_c"), rows("tanh_c")
-        opened = rows("gates")[:, columns["output"]]
-        deltas = {name: d_net[:, each] for name, each in columns.items()}
+    def _projected(self) -> Array:
+        """Return what the gates get from x and the bias: (4, nodes, units)."""
+        net = np.empty((4, self.nodes, self.units), self.u.dtype)
+        self.cell.project(net, self.given, 0)
+        net[HALVED, :] *= 2
+        return net
+
+    def _add_deltas(self, found: Kept) -> None:
+        rows = self._rows
+        d_net, d_h, d_c, tanh_c = (
+            self.arrays["d_net"][:, : self.nodes], rows("d_h"), rows("d_c"), rows("tanh_c"),
+        )  # fmt: skip
+        deltas = dict(zip((*GATES, "forget_input"), d_net, strict=True))
         deltas |= {
-            "children": d_net[:, : 3 * k] @ self.u[:, : 3 * k].T,
-            "forget_input": d_net[:, 3 * k :],
+            "children": sum(d @ u.T for d, u in zip(d_net[:3], self.u, strict=False)),
             "forget": self._at_edges(self.arrays["d_forget"]),
             "keep": self._of_parents(d_c),
             "write": d_c,
             "cell": d_c,
-            "squash": d_h * opened * (1 - tanh_c**2),
+            "squash": d_h * self.arrays["gates"][1, : self.nodes] * (1 - tanh_c**2),
             "hidden": d_h,
         }
         for name, values in deltas.items():

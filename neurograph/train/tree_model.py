@@ -84,7 +84,7 @@ class TreeModel(Model):
             part = trees[start : start + size]
             outputs = self.outputs_of([part])
             for rows, output in zip(found, outputs, strict=True):
-                rows += NodeRows.cut(output.copy(), part.sizes)
+                rows += NodeRows.cut(output.copy(), part.sizes.tolist())
         return found[0] if len(found) == 1 else found
 
     def outputs_of(self, inputs: Sequence[Any]) -> list[Array]:
@@ -198,9 +198,10 @@ class TreeBatches:
 
 def _digest(data: Checked) -> str:
     trees: Any = data.inputs[0]
-    found = crc32(np.asarray(trees.sizes).tobytes())
-    for row in trees.rows[:: max(1, len(trees) // 64)]:
-        found = crc32(np.ascontiguousarray(row.values, np.float64).tobytes(), found)
+    found = crc32(trees.sizes.tobytes())
+    for tree in trees[:: max(1, len(trees) // 64)]:
+        values = tree.values[tree.given]
+        found = crc32(np.ascontiguousarray(values, np.float64).tobytes(), found)
     for target in data.targets:
         found = crc32(np.asarray(target).astype(np.float64).tobytes(), found)
     return f"{found:08x}"

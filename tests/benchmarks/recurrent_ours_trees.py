@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from neurograph.kernels.recurrent import tanh, tanh_slope
-from neurograph.kernels.trees import child_sum_plan, join_trees, tree_plan
+from neurograph.kernels.trees import Links, child_sum_plan, tree_plan
 from neurograph.kernels.trees_lstm import (
     child_sum_backward,
     child_sum_forward,
     child_sum_shapes,
     child_sum_weight_gradient,
+    child_sum_weights,
 )
 from neurograph.kernels.trees_recursive import (
     recursive_backward,
@@ -21,7 +22,7 @@ from neurograph.kernels.trees_recursive import (
 
 
 def random_trees(count=32, seed=0):
-    """Return the children of each tree; neighbours are joined at random until one is left."""
+    """Return the links of each tree; neighbours are joined at random until one is left."""
     rng, trees = np.random.default_rng(seed), []
     for _ in range(count):
         pool = list(range(int(rng.integers(10, 31))))
@@ -30,7 +31,7 @@ def random_trees(count=32, seed=0):
             at = int(rng.integers(len(pool) - 1))
             children.append(pool[at : at + 2])
             pool[at : at + 2] = [len(children) - 1]
-        trees.append(np.array(children))
+        trees.append(Links.of_matrix(np.array(children)))
     return trees
 
 
@@ -44,8 +45,8 @@ def make_trees(units=50, cell="recursive", one_at_a_time=False):
     values = Values((rows, columns), (columns,), (units, 2), (2,))
     W, bias, V, b = values.arrays
     d_W, d_bias, d_V, d_b = values.gradients
-    children = join_trees(random_trees())
-    nodes, inner = len(children), int((children[:, 0] >= 0).sum())
+    counts = Links.join(random_trees()).nodes[1]
+    nodes, inner = len(counts), int((counts > 0).sum())
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((nodes, units)).astype(np.float32)
     target = np.eye(2, dtype=np.float32)[rng.integers(2, size=len(random_trees()))]
@@ -68,7 +69,7 @@ def make_trees(units=50, cell="recursive", one_at_a_time=False):
         d_states[roots] = score @ V.T
 
     def recursive(trees):
-        plan = tree_plan(join_trees(trees))
+        plan = tree_plan(Links.join(trees), 2)
         leaves, end = plan.bounds[1], plan.bounds[-1]
         np.take(inputs, plan.order[:leaves], axis=0, out=a["values"][:leaves], mode="clip")
         recursive_forward(plan, W, bias, a["values"], a["joined"], a["net"], tanh)
@@ -79,31 +80,16 @@ def make_trees(units=50, cell="recursive", one_at_a_time=False):
         recursive_weight_gradient(plan, a["joined"], a["d_net"], d_W, d_bias)
 
     def child_sum(trees):
-        children = join_trees(trees)
-        has = children >= 0
-        starts = np.concatenate([[0], np.cumsum(has.sum(axis=1))])
-        plan = child_sum_plan(starts, children[has])
-        a["net"][...] = bias
-        names = [
-            "net",
-            "U",
-            "h",
-            "c",
-            "h_sum",
-            "gates",
-            "tanh_c",
-            "h_child",
-            "c_child",
-            "forget",
-            "through",
-        ]
-        child_sum_forward(plan, *[a[k] for k in names])
+        plan = child_sum_plan(Links.join(trees))
+        a["gates"][...] = bias.reshape(4, 1, units)
+        child_sum_weights(W, a["halved"])
+        names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step"
+        child_sum_forward(plan, *[a[k] for k in names.split()])
         top(a["h"][: plan.bounds[-1]], plan.roots, a["d_h"])
-        a["d_c"][...] = 0
-        back = "U gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child d_c_child work"
+        back = "U gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child work step"
         child_sum_backward(plan, *[a[k] for k in back.split()])
         child_sum_weight_gradient(plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"], d_W)
-        np.sum(a["d_net"], axis=0, out=d_bias)
+        np.sum(a["d_net"], axis=1, out=d_bias.reshape(4, units))
 
     def step():
         for trees in batches:

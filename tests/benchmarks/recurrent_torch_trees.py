@@ -6,14 +6,13 @@ import torch
 from recurrent_ours_trees import random_trees
 from torch import nn
 
-from neurograph.kernels.trees import join_trees, tree_plan
+from neurograph.kernels.trees import Links, tree_plan
 
 
 def make_trees(units=50, recursion=False):
     """Return a function that does one training step; the plan is made beforehand."""
     trees = random_trees()
-    children = join_trees(trees)
-    plan = tree_plan(children)
+    plan = tree_plan(Links.join(trees), 2)
     torch.manual_seed(0)
     cell, out = nn.Linear(2 * units, units), nn.Linear(units, 2)
     leaves = torch.randn(plan.bounds[1], units)
