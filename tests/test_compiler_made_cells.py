@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from made_cells import KINDS, Cell, fixed, one_cell, read
 
 import neurograph as ng
 from neurograph.compiler.made_cells import CellFinder
+from neurograph.errors import GraphError
 from neurograph.functions import Activation
 from neurograph.graph.network import Network
 
@@ -157,6 +159,48 @@ def test_a_few_missing_weights_are_zeros() -> None:
         net.find(f"hidden0->{cell[part][1].name} [delay 1]").remove()
         net.find(f"one->{cell[part][3].name}").remove()
         check(net, kind)
+
+
+def _changed(net: Network, rng: np.random.Generator) -> None:
+    """Remove, freeze, change or add a connection."""
+    connections = list(net.connections)
+    some, way = connections[rng.integers(len(connections))], rng.integers(4)
+    if way == 0:
+        some.remove()
+    elif way == 1:
+        some.trainable = not some.trainable
+    elif way == 2:
+        some.weight = float(rng.normal())
+    else:
+        nodes = net.handmade.nodes
+        up, down = (nodes[k] for k in rng.integers(len(nodes), size=2))
+        with contextlib.suppress(GraphError):  # a cycle without delay, or one into an input
+            net.connect(up, down, 0.3, delay=int(rng.integers(-1, 3)))
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_random_cells_with_random_changes_agree(part: int) -> None:
+    found = 0
+    for seed in range(3 * part, 3 * part + 3):
+        rng = np.random.default_rng(seed)
+        x = [ng.InputNode(f"x{k}") for k in range(rng.integers(1, 4))]
+        one, nodes, outputs = ng.ConstNode("one"), list(x), []
+        for k in range(rng.integers(1, 4)):
+            source = [nodes[n] for n in rng.permutation(len(nodes))[: rng.integers(1, 5)]]
+            cell = Cell(
+                KINDS[rng.integers(4)], source, int(rng.integers(1, 4)), one,
+                delay=int(rng.choice([1, -1])), tag=f"c{k}_", initial=bool(k), seed=seed,
+            )  # fmt: skip
+            nodes += cell["hidden"]
+            outputs += read(cell, 1)
+        net = Network(inputs=x, outputs=outputs)
+        for _ in range(rng.integers(0, 3)):
+            _changed(net, rng)
+        x, y = data(net, 4, 2)
+        model = net.compile("sgd", "sse", dtype="float64")
+        assert not differences(train_step(model, x, y), walk(net, x, y, "sse"), 1e-9)
+        found += len(cells(model))
+    assert found
 
 
 # what is none ----------------------------------------------------------------------------------

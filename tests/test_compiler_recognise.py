@@ -12,6 +12,7 @@ from both_ways import compile_case, differences, inspect, train_step, walk
 import neurograph as ng
 from neurograph.compiler.recognise import SMALL, Edges, affine, recognise
 from neurograph.compiler.windows import convolution_of, grid_of
+from neurograph.graph.distinct import all_differ, distinct
 from neurograph.graph.spatial import ConvolutionConnections
 from neurograph.kernels.geometry import Geometry2D
 
@@ -115,6 +116,15 @@ def test_weights_are_a_view_only_where_they_lie_in_even_rows(
     addresses: list[int], shape: tuple[int, int], found: Any
 ) -> None:
     assert affine(np.array(addresses), shape) == found
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 50])
+def test_distinct_numbers_are_those_of_numpy(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for spread in (1, 5, 2**40):
+        numbers = rng.integers(-spread, spread, size)
+        np.testing.assert_array_equal(distinct(numbers), np.unique(numbers))
+        assert all_differ(numbers) == (len(np.unique(numbers)) == size)
 
 
 # networks -------------------------------------------------------------------------------------

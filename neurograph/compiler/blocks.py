@@ -18,6 +18,7 @@ from neurograph.compiler.made_pooling import MadePooling, find_poolings
 from neurograph.compiler.names import joint_label, joint_name
 from neurograph.compiler.recognise import Edges
 from neurograph.functions import Activation
+from neurograph.graph.distinct import distinct
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode, InputNode, Node
@@ -193,7 +194,7 @@ class Arrangement:
         if layer not in self.library or not len(self.table.ups):
             return []
         chosen = self._sources == self.library.index(layer)
-        return [int(each) for each in np.unique(self.table.delays[chosen])]
+        return [int(each) for each in distinct(self.table.delays[chosen])]
 
     def delays_within(self) -> Indices:
         """Return the delays of the connections out of hand-made nodes, but those inside cells."""

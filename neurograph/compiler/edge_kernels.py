@@ -13,6 +13,7 @@ from neurograph.compiler.names import joint_label, joint_name, late_name
 from neurograph.compiler.operations.edges import SparseTable, WeightIndex
 from neurograph.compiler.program import Ref
 from neurograph.compiler.recognise import Edges, Pattern, affine, recognise
+from neurograph.graph.distinct import all_differ, distinct
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class EdgeKernels:
 
     def note(self, block: str, kernel: str, reason: str, edges: Edges) -> None:
         """Add a row to the table of ``model.explain()``."""
-        weights = len(np.unique(edges.owners * (1 << 40) + edges.addresses))
+        weights = len(distinct(edges.owners * (1 << 40) + edges.addresses))
         self.lowering.add_row(block, kernel, reason, len(edges), weights)
 
     def add(self, net: Ref, x: Ref, edges: Edges, nodes: int, into: Into) -> None:
@@ -161,7 +162,7 @@ class EdgeKernels:
 
     def weights(self, edges: Edges, shape: tuple[int, ...], name: str) -> str:
         """Return the weights of ordered edges as an array: a view where the addresses allow it."""
-        owners = np.unique(edges.owners)
+        owners = distinct(edges.owners)
         if len(owners) == 1:
             view = self._weight_view(int(owners[0]), edges.addresses, shape, name)
             if view is not None:
@@ -199,7 +200,7 @@ class EdgeKernels:
     def _take(
         self, array: str, edges: Edges, places: Indices, shape: tuple[int, ...], name: str
     ) -> None:
-        for owner in np.unique(edges.owners).tolist():
+        for owner in distinct(edges.owners).tolist():
             some = edges.owners == owner
             index = np.zeros(int(np.prod(shape)), dtype=np.int64)
             index[places[some]] = edges.addresses[some]
@@ -208,7 +209,7 @@ class EdgeKernels:
             table = WeightIndex(
                 index.reshape(shape),
                 None if present.all() else present.reshape(shape),
-                len(np.unique(edges.addresses[some])) == int(some.sum()),
+                all_differ(edges.addresses[some]),
             )
             label = self.builder.constant(name, table)
             self.builder.emit("take", array, self._flat(owner), index=label)

@@ -22,6 +22,7 @@ from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
 from neurograph.errors import GraphError
 from neurograph.graph.connections import Bundle
+from neurograph.graph.distinct import distinct
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Port
 from neurograph.graph.node import ConstNode
@@ -147,7 +148,7 @@ class Irregular:
     def keep_constants(self, chosen: Indices, values: NDArray[np.float64]) -> None:
         """Note that a program is right only while some edges of the table have these weights."""
         edges = self.arrangement.all_edges(chosen)
-        for owner in np.unique(edges.owners).tolist():
+        for owner in distinct(edges.owners).tolist():
             some = edges.owners == owner
             parameter = self.kernels.parameters[owner]
             self.lowering.take_as_constant(parameter, edges.addresses[some], values[some])

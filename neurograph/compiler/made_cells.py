@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from neurograph.compiler.cells import GATES, SIMPLE_ACTIVATIONS, expected_parts
 from neurograph.compiler.recognise import constant_weights
 from neurograph.functions import ACTIVATIONS
+from neurograph.graph.distinct import all_differ
 from neurograph.graph.handmade import EdgeTable
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
@@ -275,7 +276,7 @@ class _Cycle:
             ):
                 return None
         weighted = places >= 0
-        if not (weighted | fixed).all() or len(np.unique(places[weighted])) != weighted.sum():
+        if not (weighted | fixed).all() or not all_differ(places[weighted]):
             return None
         inputs, whole = len(features) * columns, self.units * columns
         given = np.bincount(np.digitize(places[weighted], [inputs, inputs + whole]), minlength=3)

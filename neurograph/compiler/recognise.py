@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurograph.graph.distinct import all_differ, distinct
 from neurograph.graph.handmade import EdgeTable
 
 Indices = NDArray[np.int64]
@@ -46,7 +47,7 @@ def constant_weights(table: EdgeTable, chosen: Indices) -> NDArray[np.float64]:
     """Return the weights of some edges of a table: nan where training may change them."""
     weights = np.full(len(chosen), np.nan)
     owners, addresses = table.owners[chosen], table.addresses[chosen]
-    for owner in np.unique(owners).tolist():
+    for owner in distinct(owners).tolist():
         parameter, some = table.parameters[owner], owners == owner
         values = parameter.value.reshape(-1)[addresses[some]].astype(np.float64)
         if parameter.trainable and parameter.frozen is None:
@@ -86,22 +87,22 @@ def recognise(edges: Edges, nodes: int) -> Pattern:
     """
     order = np.lexsort((edges.ups, edges.downs))
     ups, downs = edges.ups[order], edges.downs[order]
-    rows = np.unique(ups)
+    rows = distinct(ups)
     full = nodes * len(rows)
     columns = np.searchsorted(rows, ups)
     places = downs * len(rows) + columns
-    distinct = len(np.unique(places)) == len(places)
-    if len(edges) == full and distinct:
+    single = all_differ(places)
+    if len(edges) == full and single:
         reason = "every node feeds every node"
         return Pattern("dense", rows, order, places, reason)
     if len(edges) == nodes and len(rows) == nodes and (downs == np.arange(nodes)).all():
         return Pattern("one-to-one", ups, order, places, "node i feeds node i")
     share = len(edges) / full
-    if distinct and (full <= SMALL or share >= DENSE_ENOUGH):
+    if single and (full <= SMALL or share >= DENSE_ENOUGH):
         reason = f"{share:.0%} of all pairs are connected: dense with zeros"
         return Pattern("padded", rows, order, places, reason)
     several = "several connections between the same two nodes"
-    reason = f"{share:.2%} of all pairs are connected" if distinct else several
+    reason = f"{share:.2%} of all pairs are connected" if single else several
     return Pattern("sparse", rows, order, places, reason)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurograph.compiler.recognise import Edges
 from neurograph.errors import NeurographError
+from neurograph.graph.distinct import all_differ, distinct
 from neurograph.graph.spatial import Axis
 from neurograph.kernels.geometry import Geometry2D
 
@@ -45,7 +46,7 @@ def grid_of(positions: list[tuple[int, ...] | None]) -> Grid | None:
     places = np.array(positions, dtype=np.int64)
     shape = tuple(int(each) + 1 for each in places.max(axis=0))
     flat = np.ravel_multi_index(tuple(places.T), shape) if places.min() >= 0 else None
-    if flat is None or len(flat) != int(np.prod(shape)) or len(np.unique(flat)) != len(flat):
+    if flat is None or len(flat) != int(np.prod(shape)) or not all_differ(flat):
         return None
     return Grid((shape[0], shape[1], shape[2]), np.argsort(flat))
 
@@ -62,7 +63,7 @@ def convolution_of(
     parameter_size : int
         The number of weights of the one parameter that all edges share.
     """
-    if len(np.unique(edges.owners)) != 1:
+    if len(distinct(edges.owners)) != 1:
         return None
     ups, downs = _places(edges, source, target)
     axes = _axes(ups, downs, source, target)
@@ -193,4 +194,4 @@ def _is_equal(
     flat_up = np.ravel_multi_index(tuple(ups), geometry.in_shape)
     flat_down = np.ravel_multi_index(tuple(downs), geometry.out_shape)
     pair = flat_up * int(np.prod(geometry.out_shape)) + flat_down
-    return len(np.unique(pair)) == len(pair)
+    return all_differ(pair)

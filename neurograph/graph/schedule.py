@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.errors import GraphError
+from neurograph.graph.distinct import distinct
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -132,7 +133,7 @@ def _levels(sources: Indices, targets: Indices, count: int) -> list[Indices]:
         picks = np.arange(ends[-1]) + np.repeat(lows - (ends - widths), widths)
         reached = ordered_targets[picks]
         np.subtract.at(waiting, reached, 1)
-        reached = np.unique(reached)
+        reached = distinct(reached)
         frontier = reached[waiting[reached] == 0]
     return levels
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from neurograph.compiler.operations.table import Operation, node_dims, refuse, register, same_type
 from neurograph.compiler.program import Program, Statement
+from neurograph.graph.distinct import all_differ
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -123,7 +122,7 @@ def _emit_scatter(e: Emitter, statement: Statement) -> None:
         e.line(f"{place}[...] = 0")
     index = f"(slice(None), {rows})" if e.ndim(d) > 2 else rows
     contents = e.constant_value(statement.get("rows"))
-    if len(np.unique(contents)) == len(contents):
+    if all_differ(contents):
         e.line(f"{place}[{index}] += {values}")
     else:
         e.line(f"np.add.at({place}, {index}, {values})")
