@@ -258,7 +258,7 @@ def test_render_draws(said, run_folder, tmp_path):
         (["predict", "people", "no.csv"], "no.csv"),
         (["predict", "people", "no.doc"], "predict reads"),
         (["inspect", "people", "dens[1]"], "did you mean 'dense"),
-        (["inspect", "people", "dense[9]"], "node 9 of 4"),
+        (["inspect", "people", "dense[9]"], "nodes 0 to 3, there is no node 9"),
         (["inspect", "people", "dense[1]", "--top", "0"], "--top"),
         (["render", "people", "x.swg"], "did you mean 'svg'?"),
         (["render", "people", "x.dot", "--view", "node"], "did you mean 'nodes'?"),

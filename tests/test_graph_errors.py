@@ -192,7 +192,9 @@ def test_bad_sizes_and_shapes():
     with pytest.raises(ng.ShapeError, match=r"kernel has shape \(2, 2\), expected 3 rows"):
         DenseConnections(Layer((3,)), Layer((2,)), ng.Parameter(np.zeros((2, 2))))
     layer = ng.Network([2, 3]).layer("layer_1")
-    with pytest.raises(IndexError, match="node 3 of 3"):
+    with pytest.raises(ng.UnknownNameError, match=r"'layer_1' is a layer .*such as '\(1-0\)'"):
+        ng.Network([2, 3, 1]).node("layer_1")
+    with pytest.raises(IndexError, match="nodes 0 to 2, there is no node 3"):
         layer[3]
     with pytest.raises(ng.ShapeError, match="2 coordinates"):
         layer[0, 0]

@@ -30,14 +30,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.top < 1:
         raise OptionError(f"--top is {arguments.top}: show at least 1 connection")
     model = model_of(arguments.network)
-    ran = _run_sample(model, arguments)
     if "->" in arguments.place:
-        show_connection(model.network.find(arguments.place), ran)
+        connection = model.network.find(arguments.place)
+        show_connection(connection, _run_sample(model, arguments))
         return 0
     try:
         node = model.network.node(arguments.place)
     except IndexError as error:
         raise OptionError(f"{arguments.place}: {error}") from error
+    ran = _run_sample(model, arguments)
     if arguments.arithmetic:
         print(node.explain(limit=arguments.top))
     else:

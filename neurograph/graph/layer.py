@@ -153,7 +153,9 @@ class Layer:
             place = [each % size for each, size in zip(index, self.shape, strict=True)]
             return self.own_node(int(np.ravel_multi_index(place, self.shape)))
         if not -self.size <= index < self.size:
-            raise IndexError(f"layer {self.name!r}: node {index} of {self.size}")
+            raise IndexError(
+                f"layer {self.name!r} has nodes 0 to {self.size - 1}, there is no node {index}"
+            )
         return self.own_node(index % self.size)
 
     @property

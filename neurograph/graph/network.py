@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import GraphError, OptionError, unknown
+from neurograph.errors import GraphError, OptionError, UnknownNameError, unknown
 from neurograph.graph.bundles import TableConnections
 from neurograph.graph.connection import Connection
 from neurograph.graph.connections import AllConnections, Bundle, Connections
@@ -398,6 +398,12 @@ class Network(NetworkVerbs):
         match = re.fullmatch(r"\((\d+)-(\d+)\)", name)
         if match and self.layers[0].kind == "layer":
             return self.layer(f"layer_{match[1]}").nodes[int(match[2])]
+        whole = next((each for each in self._library if each.name == name), None)
+        if whole is not None:
+            raise UnknownNameError(
+                f"{name!r} is a layer of network {self.name!r}, with {whole.size:,} nodes: say "
+                f"which one, such as {whole.node_label(0)!r}"
+            )
         names = [*self._named, *(f"{layer.name}[0]" for layer in self._library)]
         raise unknown("node", name, names, of=f"network {self.name!r}")
 

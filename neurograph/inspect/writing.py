@@ -13,6 +13,9 @@ _SPECIAL = {
     **{each: f"\\{each}" for each in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
 }
 
 
