@@ -286,19 +286,32 @@ def test_removed_connections_of_a_library_layer_keep_their_zero() -> None:
 # convolutions made by hand --------------------------------------------------------------------
 
 
-def by_windows(geometry: Geometry2D, change: Any = None) -> ng.Network:
-    """Return a convolution as hand-made nodes and connections; ``change`` edits their list."""
+def by_windows(geometry: Geometry2D, change: Any = None, order: int | None = None) -> ng.Network:
+    """Return a convolution as hand-made nodes and connections; ``change`` edits their list.
+
+    With ``order`` the nodes of both pictures are made, and given, in a random order.
+    """
     source = ng.Input(geometry.in_shape)
     target = ng.graph.layer.Layer(geometry.out_shape, kind="map")
     kernel = ng.Parameter(shape=geometry.kernel_shape, initializer=_normal, name="kernel")
     bundle = ConvolutionConnections(source, target, kernel, geometry)
     ups, downs, addresses = bundle.edges()
-    pixels = [ng.InputNode(position=p) for p in np.ndindex(*geometry.in_shape)]
-    maps = [ng.Node("tanh", position=p) for p in np.ndindex(*geometry.out_shape)]
+    rng = None if order is None else np.random.default_rng(order)
+    pixels = _nodes(geometry.in_shape, rng, lambda place: ng.InputNode(position=place))
+    maps = _nodes(geometry.out_shape, rng, lambda place: ng.Node("tanh", position=place))
     table = list(zip(ups.tolist(), downs.tolist(), addresses.tolist(), strict=True))
     for up, down, address in change(table) if change else table:
         ng.Connection(pixels[up], maps[down], parameter=kernel, index=address)
-    return ng.Network(inputs=pixels, outputs=maps)
+    ends = [sorted(nodes, key=lambda node: node.serial) for nodes in (pixels, maps)]
+    return ng.Network(inputs=ends[0], outputs=ends[1])
+
+
+def _nodes(shape: Any, rng: Any, make: Any) -> list[Any]:
+    """Return the nodes of a picture place by place, made in a random order if there is one."""
+    places = list(np.ndindex(*shape))
+    order = range(len(places)) if rng is None else rng.permutation(len(places)).tolist()
+    made = {k: make(places[k]) for k in order}
+    return [made[k] for k in range(len(places))]
 
 
 def _normal(shape: tuple[int, ...], generator: np.random.Generator) -> Any:
@@ -317,6 +330,12 @@ GEOMETRIES = {
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_windows_of_shared_weights_are_a_convolution(name: str) -> None:
     check(by_windows(GEOMETRIES[name]), "convolve")
+
+
+def test_nodes_made_in_any_order_are_a_convolution() -> None:
+    for order in range(3):
+        model = check(by_windows(GEOMETRIES["plain"], order=order), "convolve")
+        assert "scatter" in str(model.program)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ NAMES = [
     "conv1d_causal", "depthwise_multiplier", "max_pooling2d_same", "average_pooling2d_same",
     "batch_normalization_image", "residual", "inception", "several_ends", "handmade",
     "handmade_aggregations", "handmade_lateral", "handmade_both_ways", "handmade_convolution",
-    "pruned", "simple_rnn", "lstm", "lstm_backwards", "gru", "gru_before", "delay_two",
+    "handmade_lstm_turned", "handmade_pooling", "pruned", "simple_rnn", "lstm",
+    "lstm_backwards", "gru", "gru_before", "delay_two",
 ]  # fmt: skip
 RUN = """
 import sys, runpy

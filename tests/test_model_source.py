@@ -35,6 +35,8 @@ NAMES = [
     "handmade_lateral",
     "handmade_both_ways",
     "handmade_convolution",
+    "handmade_lstm",
+    "handmade_pooling",
     "handmade_in_library",
 ]
 
@@ -218,6 +220,8 @@ STEADY = [
     "handmade_lateral",
     "handmade_aggregations",
     "handmade_convolution",
+    "handmade_gru_before",
+    "handmade_pooling",
 ]
 
 

@@ -90,16 +90,18 @@ def _emit_convolution(
     target: Ref,
     name: str,
 ) -> None:
-    builder = irregular.builder
-    rows = irregular.rows_array(f"{name}_pixels", len(image.nodes))
-    index = builder.constant(f"{name}_pixel_rows", source.start + image.nodes)
-    builder.emit("gather", rows, irregular.rows, accumulate=False, rows=index)
+    builder, label_of = irregular.builder, irregular.arrangement.label_of
+    pixels = source.start + image.nodes
+    rows = irregular.kernels.rows(irregular.source_rows(-1, 0), pixels, Into(name, name, label_of))
     x = builder.array(f"{name}_image", ("B", *geometry.in_shape))
     builder.emit("transpose", x, rows)
     kernel = builder.reshape(irregular.lowering.parameter(parameter), geometry.kernel_shape)
     maps = builder.array(f"{name}_maps", ("B", *geometry.out_shape))
     label = builder.constant("convolution", geometry)
     builder.emit("convolve", maps, x, kernel, geometry=label)
+    if np.array_equal(grid.nodes, np.arange(len(grid.nodes))):
+        builder.emit("transpose", target, maps)
+        return
     turned = irregular.rows_array(f"{name}_map_rows", len(grid.nodes))
     builder.emit("transpose", turned, maps)
     index = builder.constant(f"{name}_nodes", grid.nodes)
