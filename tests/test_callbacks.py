@@ -441,7 +441,7 @@ def test_history_plots(tmp_path):
     training, validation = loss.get_lines()
     assert list(training.get_ydata()) == history.history["loss"]
     assert list(validation.get_xdata()) == [2, 4]
-    with pytest.raises(ng.DataError, match="no kind of picture"):
+    with pytest.raises(ng.UnknownNameError, match="picture format"):
         history.plot(tmp_path / "curves.txt")
     with pytest.raises(ng.DataError, match="nothing to draw"):
         ng.History().plot()

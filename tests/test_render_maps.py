@@ -8,7 +8,7 @@ from render_networks import tutorial
 from test_render import drawn
 
 import neurograph as ng
-from neurograph.render import extras
+from neurograph.storage import figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -268,12 +268,18 @@ def test_series_are_drawn_at_their_times(tmp_path):
         ng.show_series({})
 
 
+def test_figures_show_themselves_in_notebooks():
+    pytest.importorskip("matplotlib")
+    shown = tutorial().heatmap("layer_1")._repr_png_()
+    assert shown.startswith(b"\x89PNG")
+
+
 def test_missing_packages_are_named(monkeypatch):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(extras, "import_module", absent)
+    monkeypatch.setattr(figures, "import_module", absent)
     with pytest.raises(ng.MissingDependencyError, match=r"needs matplotlib.*neurograph\[plot\]"):
         tutorial().heatmap("layer_1")
     with pytest.raises(ng.MissingDependencyError, match="needs pillow"):
-        extras.needed("PIL.Image", "a strip")
+        figures.needed("PIL.Image", "a strip")

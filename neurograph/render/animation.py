@@ -15,8 +15,7 @@ from neurograph.errors import DataError, OptionError, ShapeError, unknown
 from neurograph.options import number as checked_number
 from neurograph.options import whole
 from neurograph.render.arrange import arrange
-from neurograph.render.engines import draw, picture_format
-from neurograph.render.extras import needed
+from neurograph.render.engines import draw
 from neurograph.render.key import notes_of, title_of
 from neurograph.render.options import Options, read_options
 from neurograph.render.painter import THIN, Painter
@@ -25,6 +24,7 @@ from neurograph.render.scene import Scene
 from neurograph.render.style import count, signed_colour
 from neurograph.render.wires import Strengths, add_wires
 from neurograph.storage.atomic import StrPath, atomic_write
+from neurograph.storage.figures import needed, picture_format
 from neurograph.train.probe import Probe
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurograph.errors import ShapeError
 from neurograph.options import whole
-from neurograph.render.extras import needed, new_figure, write_figure
 from neurograph.render.style import GROUPS
 from neurograph.storage.atomic import StrPath
+from neurograph.storage.figures import needed, new_figure, write_figure
 
 Array = NDArray[Any]
 MARKERS = "os^Dv*PX"

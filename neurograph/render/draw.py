@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neurograph.errors import unknown
-from neurograph.render.engines import StrPath, picture_format
 from neurograph.render.options import VIEWS, Options, read_options
 from neurograph.render.picture import Picture
+from neurograph.storage.atomic import StrPath
+from neurograph.storage.figures import picture_format
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

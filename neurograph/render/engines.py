@@ -18,15 +18,11 @@ from typing import Any
 from neurograph.errors import (
     MissingDependencyError,
     NeurographError,
-    OptionError,
-    UnknownNameError,
-    unknown,
 )
 from neurograph.render.style import FONT
-from neurograph.storage.atomic import atomic_write
+from neurograph.storage.atomic import StrPath, atomic_write
+from neurograph.storage.figures import picture_format
 
-StrPath = str | os.PathLike[str]
-FORMATS = ("svg", "png", "pdf", "dot")
 DOTS_PER_INCH = 144
 THREE_WAYS = (
     "install the extra (pip install 'neurograph[viz]'), or install Graphviz (graphviz.org) so that "
@@ -34,32 +30,6 @@ THREE_WAYS = (
 )
 SVG_FONTS = "Verdana,DejaVu Sans,Geneva,sans-serif"  # equally wide; one of them is everywhere
 _FIRST_WIDE = 0x2E80  # Chinese, Japanese, Korean and the rest: not in the fonts of graphviz-pure
-
-
-def picture_format(path: StrPath, known: tuple[str, ...] = FORMATS) -> str:
-    """Return the format that a path's ending asks for.
-
-    Raises
-    ------
-    UnknownNameError
-        If it is none that can be written.
-    OptionError
-        If it is no path.
-
-    >>> picture_format("net.SVG"), picture_format("net.gv")
-    ('svg', 'dot')
-    """
-    if not isinstance(path, (str, os.PathLike)):
-        raise OptionError(f"a picture is written to a path such as 'net.svg', got {path!r}")
-    ending = Path(path).suffix.lower().lstrip(".")
-    found = "dot" if ending == "gv" else ending
-    if not ending:
-        raise UnknownNameError(
-            f"{os.fspath(path)!r} has no ending that names a format; known: .{', .'.join(known)}"
-        )
-    if found not in known:
-        raise unknown("picture format", ending, known, of=repr(os.fspath(path)))
-    return found
 
 
 def draw(source: str, kind: str) -> bytes:

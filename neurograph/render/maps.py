@@ -12,10 +12,10 @@ from neurograph.errors import DataError, OptionError, unknown
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.options import whole
 from neurograph.parameter import Parameter
-from neurograph.render.extras import needed, new_figure, write_figure
 from neurograph.render.fill import lead_of
 from neurograph.render.style import WEIGHT_HUES, count
 from neurograph.storage.atomic import StrPath
+from neurograph.storage.figures import needed, new_figure, write_figure
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -46,8 +46,7 @@ def heatmap(
     axes.set_ylabel("from input" if values.ndim == 2 else "")
     if values.ndim < 2:
         axes.yaxis.set_visible(False)
-    for each in (axes.xaxis, axes.yaxis):
-        each.get_major_locator().set_params(integer=True)
+    axes.locator_params(integer=True)
     figure.colorbar(image, ax=axes, shrink=0.9)
     return write_figure(figure, path)
 
@@ -213,7 +212,7 @@ def _grid(
     grid = figure.subplots(rows, columns, squeeze=False)
     everything = np.concatenate([tile.reshape(-1) for tile in tiles])
     scale = {} if hues is None else _scale(everything, hues)
-    image = None
+    image: Any = None
     for place, axes in enumerate(grid.reshape(-1)):
         axes.set_xticks([])
         axes.set_yticks([])

@@ -7,8 +7,9 @@ from typing import Any
 import graphviz
 
 from neurograph.errors import MissingDependencyError
-from neurograph.render.engines import StrPath, draw, warn, write_picture
+from neurograph.render.engines import draw, warn, write_picture
 from neurograph.render.style import FONT, INK, printable
+from neurograph.storage.atomic import StrPath
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no types

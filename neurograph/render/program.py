@@ -11,11 +11,11 @@ from neurograph.compiler.build import Options as BuildOptions
 from neurograph.compiler.build import build
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Dim, Loop, Program, Statement, Step
-from neurograph.render.engines import StrPath
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.style import FAINT, INK, clip, count, luminance, markup, mix
+from neurograph.storage.atomic import StrPath
 from neurograph.storage.weights import named_parameters
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurograph.errors import DataError, ShapeError
-from neurograph.render.extras import new_figure, write_figure
 from neurograph.render.style import GROUPS, INK
 from neurograph.storage.atomic import StrPath
+from neurograph.storage.figures import new_figure, write_figure
 
 
 def show_series(

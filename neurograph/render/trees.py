@@ -12,7 +12,6 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.tree import Tree
 from neurograph.graph.trees import goes_along_trees
 from neurograph.render.curves import Spot, bend
-from neurograph.render.engines import StrPath, picture_format
 from neurograph.render.fill import hues_of, signs_of
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
@@ -28,6 +27,8 @@ from neurograph.render.style import (
     signed_colour,
     text_width,
 )
+from neurograph.storage.atomic import StrPath
+from neurograph.storage.figures import picture_format
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

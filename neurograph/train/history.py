@@ -7,8 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurograph.errors import DataError, MissingDependencyError
+from neurograph.errors import DataError
 from neurograph.storage.atomic import StrPath, atomic_write
+from neurograph.storage.figures import new_figure, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,9 +146,8 @@ class History:
         """
         if not self.rows:
             raise DataError("history.plot: no epoch has ended yet, there is nothing to draw")
-        figures = matplotlib_figure("history.plot")
         panels = [name for name in self.names if not name.startswith("val_")]
-        figure: Figure = figures((4.6 * len(panels), 3.4), title)
+        figure = new_figure("history.plot", 4.6 * len(panels), 3.4, title)
         epochs = [epoch + 1 for epoch in self.epoch]
         for place, name in enumerate(panels):
             axes = figure.add_subplot(1, len(panels), place + 1)
@@ -159,8 +159,7 @@ class History:
             axes.grid(alpha=0.3)
             if f"val_{name}" in self.names:
                 axes.legend(frameon=False)
-        save_figure(figure, path)
-        return figure
+        return write_figure(figure, path)
 
     def _curve(self, axes: Any, epochs: Sequence[int], column: str, label: str) -> None:
         points = [
@@ -196,46 +195,3 @@ class History:
 
 def _cell(row: Mapping[str, float], name: str) -> str:
     return f"{row[name]:.4g}" if name in row else ""
-
-
-def matplotlib_figure(what: str) -> Any:
-    """Return a function ``(size in inches, title) -> figure`` that needs no display.
-
-    Raises
-    ------
-    MissingDependencyError
-        matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{what} needs matplotlib: pip install 'neurograph[plot]'"
-        ) from error
-
-    def make(size: tuple[float, float], title: str) -> Figure:
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
-        if title:
-            figure.suptitle(title)
-        return figure
-
-    return make
-
-
-def save_figure(figure: Figure, path: StrPath | None) -> None:
-    """Save a figure under a path, whole or not at all; None saves nothing.
-
-    Raises
-    ------
-    DataError
-        The ending of the name is no kind of picture.
-    """
-    if path is None:
-        return
-    kind = str(path).rpartition(".")[2].lower()
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise DataError(f"plot: {str(path)!r} ends in no kind of picture; use .svg, .png or .pdf")
-    with atomic_write(path) as file:
-        figure.savefig(file, format=kind)

@@ -14,8 +14,8 @@ from neurograph.graph.node import Node
 from neurograph.options import whole
 from neurograph.parameter import Array, Parameter
 from neurograph.storage.atomic import StrPath
+from neurograph.storage.figures import new_figure, write_figure
 from neurograph.train.callback import Callback, Logs
-from neurograph.train.history import matplotlib_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -249,7 +249,7 @@ class Probe(Callback):
         """
         if not self._steps:
             raise DataError("probe.plot: nothing was recorded; give the probe to fit as a callback")
-        figure: Figure = matplotlib_figure("probe.plot")((6.0, 3.6), "")
+        figure = new_figure("probe.plot", 6.0, 3.6)
         axes = figure.add_subplot()
         steps, values = self.history
         curves = values.reshape(len(values), -1)
@@ -261,5 +261,4 @@ class Probe(Callback):
         axes.set_title(f"{self.what} of {self.label}")
         axes.set_xlabel("batches")
         axes.grid(alpha=0.3)
-        save_figure(figure, path)
-        return figure
+        return write_figure(figure, path)
