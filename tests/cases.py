@@ -361,12 +361,20 @@ def _pruned() -> Network:
     return net
 
 
+def _pruned_thin() -> Network:
+    net = Network([ng.Input((72,)), ng.Dense(60, activation="tanh"), ng.Dense(3)], seed=3)
+    kernel = net.parameters["dense/kernel"].value
+    net.layer("dense").incoming[0].remove_where(*np.nonzero(np.abs(kernel) < 0.97 * kernel.max()))
+    return net
+
+
 _row("skip", _skip, "network")
 _row("residual", _residual, "network", **CLASSES)
 _row("inception", _inception, "network")
 _row("several_ends", _several_ends, "network")
 _row("siamese", _siamese, "network")
 _row("pruned", _pruned, "network")
+_row("pruned_thin", _pruned_thin, "network")
 _row("lenet5", lambda: ng.zoo.lenet5((12, 13, 1), 4, activation="tanh", pooling="average"),
      "network", **CLASSES)  # fmt: skip
 

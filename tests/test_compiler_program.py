@@ -89,11 +89,13 @@ def test_the_verifier_lets_a_loop_read_what_it_writes_at_other_steps() -> None:
     )
 
 
-def test_what_every_case_is_lowered_to_passes_the_verifier() -> None:
+def test_what_every_case_is_lowered_to_passes_the_verifier_and_is_explained() -> None:
     for name, case in CASES.items():
         for passes in (None, ()):
             model = case.network().compile("sgd", case.loss, passes=passes)
             verify(model.program, name)
+        told = sum(row.connections for row in model.explain().rows)
+        assert told == len(model.network.connections), name
 
 
 def test_every_operation_is_used_by_some_case() -> None:

@@ -185,6 +185,20 @@ def test_shared_weights_are_gathered_and_their_gradients_added() -> None:
     assert model.explain().rows[0].parameters == 2
 
 
+@pytest.mark.parametrize(
+    ("share", "kernel", "reason"),
+    [
+        (1.0, "product", "every node feeds every node"),
+        (0.5, "product", "50% of all pairs are connected: dense with zeros"),
+        (0.02, "sparse", "2.33% of all pairs are connected"),  # of the 129 nodes still in use
+    ],
+)
+def test_a_pruned_layer_runs_by_edges_where_few_are_left(share, kernel, reason) -> None:
+    net = ng.Network([ng.Input((150,)), ng.Dense(80)], seed=0)
+    net.prune(float(np.quantile(np.abs(net.parameters["dense/kernel"].value), 1 - share)))
+    assert check(net, kernel, "bias").explain().rows[0].reason == reason
+
+
 def test_one_to_one_connections_are_a_scaling() -> None:
     inputs = [ng.InputNode(f"x{k}") for k in range(3)]
     nodes = [ng.Node("tanh", name=f"h{k}") for k in range(3)]

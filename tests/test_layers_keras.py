@@ -20,7 +20,8 @@ LIKE_KERAS = {
 NOT_KERAS = {
     "conv2d_padding", "conv2d_sides", "conv1d_groups", "max_pooling2d_padding", "residual",
     "add_over_time", "average_pooling2d_same", "average_pooling1d",
-    "one_minus", "pruned", "recursive", "recursive_nodes", "child_sum_tree_lstm", "repeated_each",
+    "one_minus", "pruned", "pruned_thin", "recursive", "recursive_nodes", "child_sum_tree_lstm",
+    "repeated_each",
 }  # fmt: skip
 # cycles whose layers Keras has; those with states are in test_layers_recurrent and test_stateful
 RECURRENT = ("simple_rnn", "lstm", "gru", "bidirectional", "masking", "embedding", "repeat_vector")

@@ -208,7 +208,6 @@ class Irregular:
     def add_bundle(self, bundle: Bundle, net: Ref) -> None:
         """Lower a bundle that has no kernel of its own by its edges."""
         parts = {(self._library.index(bundle.source), bundle.delay): self._edges_of(bundle)}
-        self.lowering.note(bundle, "edges", "an explicit table")
         self._add_rows(bundle.target, net, parts, bundle.target.name)
 
     def _edges_of(self, bundle: Bundle) -> Edges:

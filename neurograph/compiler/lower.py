@@ -285,6 +285,7 @@ class Lowering:
                 self._lower_noise(layer)
             return
         if self.is_looked_up(layer):
+            self.note(layer.incoming[0], "lookup", "its index is used, the one-hot row is not made")
             return
         if not layer.incoming and not self.irregular.feeds(layer):
             raise GraphError(f"layer {layer.name!r} has no incoming connections")

@@ -18,6 +18,7 @@ Indices = NDArray[np.int64]
 
 SMALL = 4096  # a dense matrix of so many elements beats any sparse form
 DENSE_ENOUGH = 0.25  # above this share of edges a dense product with zeros is faster
+FULL = "every node feeds every node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +94,20 @@ def recognise(edges: Edges, nodes: int) -> Pattern:
     places = downs * len(rows) + columns
     single = all_differ(places)
     if len(edges) == full and single:
-        reason = "every node feeds every node"
-        return Pattern("dense", rows, order, places, reason)
+        return Pattern("dense", rows, order, places, FULL)
     if len(edges) == nodes and len(rows) == nodes and (downs == np.arange(nodes)).all():
         return Pattern("one-to-one", ups, order, places, "node i feeds node i")
     share = len(edges) / full
     if single and (full <= SMALL or share >= DENSE_ENOUGH):
-        reason = f"{share:.0%} of all pairs are connected: dense with zeros"
-        return Pattern("padded", rows, order, places, reason)
+        return Pattern("padded", rows, order, places, padded(share))
     several = "several connections between the same two nodes"
     reason = f"{share:.2%} of all pairs are connected" if single else several
     return Pattern("sparse", rows, order, places, reason)
+
+
+def padded(share: float) -> str:
+    """Return why edges of a share of all pairs are calculated as a dense product."""
+    return f"{share:.0%} of all pairs are connected: dense with zeros"
 
 
 def affine(addresses: Indices, shape: tuple[int, int]) -> tuple[int, int] | None:
