@@ -147,7 +147,7 @@ class ModelVerbs:
         >>> import neurograph as ng
         >>> ng.Network([2, 1]).compile().export("net.docx")
         Traceback (most recent call last):
-        neurograph.errors.UnknownNameError: unknown format of 'net.docx' '.docx': did you mean ...
+        neurograph.errors.UnknownNameError: unknown format '.docx' of 'net.docx': did you mean ...
         """
         from neurograph.train.exports import export
 
