@@ -13,7 +13,7 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.options import whole
 from neurograph.parameter import Parameter
 from neurograph.render.fill import lead_of
-from neurograph.render.style import WEIGHT_HUES, count
+from neurograph.render.style import WEIGHT_HUES, clip, count
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import needed, new_figure, write_figure
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
 Array = NDArray[Any]
+NAME_WIDTH = 160.0  # of a name in a title, in points
 
 
 def heatmap(
@@ -34,14 +35,15 @@ def heatmap(
     """Draw a weight array as a map of colours; see ``Network.heatmap``."""
     full, parameter = _parameter(network, name)
     values = parameter.gradient if gradient else parameter.value
-    title = f"{full}{' gradient' if gradient else ''}, {_shape(parameter.shape)}"
+    what = " gradient" if gradient else ""
+    title = f"{clip(full, NAME_WIDTH, 10.0)}{what}, {_shape(parameter.shape)}"
     if values.ndim > 2:
         return _kernels(values, title, path, limit)
     figure = new_figure("a heat map", *_figure_size(np.atleast_2d(values).shape))
     axes = figure.add_subplot()
     matrix = np.atleast_2d(values)
     image = axes.imshow(matrix, aspect="auto", interpolation="nearest", **_scale(matrix))
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.set_xlabel("to unit" if values.ndim == 2 else "unit")
     axes.set_ylabel("from input" if values.ndim == 2 else "")
     if values.ndim < 2:
@@ -96,7 +98,9 @@ def show_kernels(
             f"show_kernels: {full!r} has shape {parameter.shape}, which holds no kernels; use "
             f"net.heatmap({name!r})"
         )
-    return _kernels(parameter.value, f"{full}, {_shape(parameter.shape)}", path, limit)
+    return _kernels(
+        parameter.value, f"{clip(full, NAME_WIDTH, 10.0)}, {_shape(parameter.shape)}", path, limit
+    )
 
 
 def show_feature_maps(
@@ -142,7 +146,7 @@ def show_feature_maps(
     channels = maps.shape[-1]
     tiles = [maps[..., k] for k in range(min(channels, whole("limit", limit, least=1)))]
     tiles = [tile if tile.ndim == 2 else tile[None, :] for tile in tiles]
-    title = f"{name}, {_shape(layer.shape)}, sample {sample}"
+    title = f"{clip(name, NAME_WIDTH, 10.0)}, {_shape(layer.shape)}, sample {sample}"
     return _grid(tiles, title, channels, path, WEIGHT_HUES)
 
 
@@ -227,7 +231,7 @@ def _grid(
     if hues is not None:
         figure.colorbar(image, ax=list(grid.reshape(-1)[: len(tiles)]), shrink=0.8)
     hidden = f"; {len(tiles)} of {total} shown" if len(tiles) < total else ""
-    figure.suptitle(title + hidden, fontsize=10)
+    figure.suptitle(title + hidden, fontsize=10, parse_math=False)
     return write_figure(figure, path)
 
 

@@ -258,7 +258,7 @@ class Probe(Callback):
         else:
             axes.fill_between(steps, curves.min(axis=1), curves.max(axis=1), alpha=0.25)
             axes.plot(steps, curves.mean(axis=1))
-        axes.set_title(f"{self.what} of {self.label}")
+        axes.set_title(f"{self.what} of {self.label}", parse_math=False)
         axes.set_xlabel("batches")
         axes.grid(alpha=0.3)
         return write_figure(figure, path)
