@@ -12,11 +12,12 @@ from neurograph.kernels.product import is_product
 # Nanoseconds on one core of a current processor, measured: a multiplication with its addition in a
 # product; a number that a product needs besides them; a run of numbers copied, added in place; a
 # number of such a run; a number moved through the maps of Winograd's algorithm, in or out, by tile
-# and kernel size; a number of a transformed kernel.
+# and kernel size, and a run of them; a number of a transformed kernel.
 MULTIPLY, OVERHEAD = 0.0095, 12 * 0.0095
 COPY_RUN, COPY = 5.0, 0.06
 ADD_RUN, ADD = 30.0, 0.15
 MAPS = {(2, 3): 1.2, (4, 3): 1.6, (2, 5): 6.3}
+MAP_RUN = 10.0
 TRANSFORM = 0.65
 NARROW = 16  # fewer channels or filters make the runs of Winograd's maps too short
 
@@ -130,7 +131,7 @@ def _winograd(geometry: Geometry2D, batch: int, transform: float) -> dict[str, f
         if suited == size:
             points = (tile + size - 1) ** 2
             count = batch * prod(-(-side // tile) for side in geometry.out_shape[:2])
-            maps = count * tile**2 * (channels + filters) * moved
+            maps = count * tile**2 * ((channels + filters) * moved + 2 * MAP_RUN)
             products = count * points * channels * _product(filters)
             costs[f"winograd{tile}"] = maps + products + points * channels * filters * transform
     return costs

@@ -193,9 +193,9 @@ def run(name, seed, epochs, data):
         for index in np.split(order, range(BATCH, len(x), BATCH)):
             batch = AUGMENT(x[index], generator)
             for who, each in both.items():
-                start = time.thread_time()
+                start = time.process_time()
                 losses[who].append(each.step(batch, y[index]))
-                seconds[who].append(time.thread_time() - start)
+                seconds[who].append(time.process_time() - start)
         for who, each in both.items():
             tests[who].append(each.test(*data.test))
         line = f"{name} seed {seed} epoch {epoch + 1}:"
