@@ -26,10 +26,10 @@ def _step(row: Row, threads: int, compiled: bool) -> Callable[[], object]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     x_array, y_array = row.data()
-    net: nn.Module = Sparse(row.edges) if row.edges else Net(row)
+    net: Any = Sparse(row.edges) if row.edges else Net(row)
     x, y = torch.from_numpy(x_array), torch.from_numpy(y_array)
-    if x.ndim == 4:
-        x = x.permute(0, 3, 1, 2).contiguous()
+    if x.ndim == 4:  # channels last in memory: its faster way on processors
+        x, net = x.permute(0, 3, 1, 2), net.to(memory_format=torch.channels_last)
     if row.forward_only:
         net.eval()
     run = torch.compile(net) if compiled else net
