@@ -1,4 +1,4 @@
-"""LeNet-5 on Fashion-MNIST: pictures turned over at random, a learning rate that cools down.
+"""LeNet-5 on Fashion-MNIST: pictures turned over, a learning rate that cools down, curves.
 
 python examples/fashion_lenet.py
 """
@@ -8,7 +8,7 @@ import sys
 import neurograph as ng
 
 
-def main(quick: bool = False) -> float:
+def main(quick: bool = False, folder: str = ".") -> float:
     data = ng.datasets.fashion_mnist()
     if quick:
         data = data.take(2000, 500)
@@ -27,6 +27,8 @@ def main(quick: bool = False) -> float:
         augment=ng.datasets.Flip(),
         validation_data=data.test,
     )
+    if not quick:
+        history.plot(f"{folder}/fashion_lenet_curves.svg")
     accuracy = float(history.history["val_accuracy"][-1])
     print(f"{accuracy:.2%} of the test pictures are named right")
     return accuracy

@@ -1,4 +1,4 @@
-"""LeNet-5 on MNIST, and a look at one node of a feature map with the pixels it sees.
+"""LeNet-5 on MNIST: curves, and a look at one node of a feature map with the pixels it sees.
 
 python examples/lenet_mnist.py
 """
@@ -10,7 +10,7 @@ import numpy as np
 import neurograph as ng
 
 
-def main(quick: bool = False) -> float:
+def main(quick: bool = False, folder: str = ".") -> float:
     data = ng.datasets.mnist()
     if quick:
         data = data.take(2000, 500)
@@ -36,8 +36,16 @@ def main(quick: bool = False) -> float:
     adam = ng.Adam(ng.CosineDecay(0.002, steps, alpha=0.01))
     model = net.compile(adam, "categorical_crossentropy", metrics=["accuracy"])
     moved = ng.datasets.Augmentation(ng.datasets.Shift(0.08), ng.datasets.Rotate(8))
-    model.fit(*data.train, epochs=epochs, batch_size=batch, augment=None if quick else moved)
-    _, accuracy = model.evaluate(*data.test, batch_size=500)
+    history = model.fit(
+        *data.train,
+        epochs=epochs,
+        batch_size=batch,
+        augment=None if quick else moved,
+        validation_data=data.test,
+    )
+    if not quick:
+        history.plot(f"{folder}/lenet_mnist_curves.svg")
+    accuracy = float(history.history["val_accuracy"][-1])
     print(f"{accuracy:.2%} of the test digits are read right")
 
     model.inspect(data.test.x[:1], data.test.y[:1])
