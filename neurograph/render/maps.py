@@ -211,6 +211,7 @@ def _grid(
     table = columns is not None  # filters across, channels down
     columns = columns or min(math.ceil(math.sqrt(len(tiles) * 1.6)), len(tiles))
     rows = math.ceil(len(tiles) / columns)
+    columns = columns if table else math.ceil(len(tiles) / rows)  # rows of about one length
     width = min(max(1.0 * columns, 4.0), 16.0)
     figure = new_figure("a map of kernels", width + 0.8, min(width / columns * rows, 16.0) + 0.7)
     grid = figure.subplots(rows, columns, squeeze=False)
