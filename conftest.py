@@ -9,6 +9,8 @@ import signal
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -19,3 +21,16 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("neurograph", deadline=None)  # no test is to depend on time
     settings.load_profile("neurograph")
+
+
+@pytest.fixture(autouse=True)
+def folder_of_its_own(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Run the examples of a document where the files that they write are in nobody's way."""
+    if request.node.path.suffix != ".md":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("document"))
+        yield

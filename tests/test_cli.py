@@ -2,14 +2,20 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import neurograph as ng
-from neurograph.cli import COMMANDS, main
+from neurograph.cli import COMMANDS, main, make_parser
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +241,17 @@ def test_render_draws(said, run_folder, tmp_path):
     assert status == 0
     assert path.read_text().startswith("digraph")
     assert str(path) in out
+
+
+def test_the_command_lines_in_the_documents_are_understood():
+    lines = [
+        shlex.split(line, comments=True)[1:]
+        for path in DOCUMENTS
+        for line in re.findall(r"^    (neurograph .*)$", path.read_text(encoding="utf-8"), re.M)
+    ]
+    assert len(lines) > 12
+    for words in lines:
+        assert make_parser(words).parse_args(words).command == words[0], words
 
 
 # what goes wrong ----------------------------------------------------------------------------------

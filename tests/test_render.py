@@ -213,6 +213,16 @@ def test_values_fill_the_nodes_on_one_scale():
     assert f"{output:.3g}" in words_of(picture)
 
 
+def test_several_numbers_of_a_node_are_told_apart():
+    net = tutorial()
+    net.get_gradient([0.0, 1.0], [1.0, 2.0, 3.0])
+    text = words_of(net.render(view="nodes", show=("output", "delta"), numbers=True))
+    node = net.layer("layer_2")[0]
+    assert f"o {node.output:.3g}" in text
+    assert f"δ {node.delta:.3g}".replace("-", "−") in text
+    assert "o: output, δ: delta" in text
+
+
 def test_gradients_give_width():
     net = tutorial()
     net.get_gradient([0.0, 1.0], [1.0, 2.0, 3.0])

@@ -14,7 +14,8 @@ from neurograph.render.options import Options
 from neurograph.render.scene import Disc
 from neurograph.render.style import DELTA_HUES, VALUE_HUES, Hues, short, signed_colour
 
-WHAT = ("net", "output", "delta")
+SYMBOLS = {"net": "n", "output": "o", "delta": "δ"}  # where a node tells several of them
+WHAT = tuple(SYMBOLS)
 
 
 class Fill:
@@ -63,7 +64,11 @@ class Fill:
             bias = bias_of(disc)
             lines += [] if bias is None else [f"b {short(bias, 2)}"]
         if self.options.numbers or self.unrolled:
-            lines += [short(self.values[what][disc.serial]) for what in self.shown]
+            several = len(self.shown) > 1
+            lines += [
+                (f"{SYMBOLS[what]} " if several else "") + short(self.values[what][disc.serial])
+                for what in self.shown
+            ]
         return lines
 
     def scales(self) -> list[tuple[str, Hues, float]]:
@@ -80,7 +85,10 @@ class Fill:
             )
         if self.missed and not self.unrolled:
             return [f"no {' and '.join(self.missed)}: the network was not run yet"]
-        return [f"values of {', '.join(where)}"] if self.shown and where else []
+        notes = [f"values of {', '.join(where)}"] if self.shown and where else []
+        if len(self.shown) > 1 and (self.options.numbers or self.unrolled):
+            notes.append(", ".join(f"{SYMBOLS[what]}: {what}" for what in self.shown))
+        return notes
 
     def tooltip(self, disc: Disc) -> str:
         """Return what a viewer shows when the pointer rests on a node."""

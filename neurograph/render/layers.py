@@ -12,7 +12,7 @@ from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.scene import late
-from neurograph.render.style import FAINT, INK, clip, count, markup, text_width
+from neurograph.render.style import BELOW, FAINT, INK, clip, count, markup, text_width
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -56,7 +56,7 @@ def _caption(network: Network, options: Options, runs: list[Run], merged: bool) 
     if merged:
         notes.append("normalisation, activation and dropout are in the box of the layer before")
     note = (
-        f'<br/><font point-size="9" color="{FAINT}">{markup("; ".join(notes))}</font>'
+        f'{BELOW}<font point-size="9" color="{FAINT}">{markup("; ".join(notes))}</font>'
         if notes
         else ""
     )

@@ -13,6 +13,7 @@ from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.scene import NAME_SIZE, Disc, Gap, Header, Scene, Wire, late
 from neurograph.render.style import (
+    BELOW,
     FAINT,
     GRADIENT_HUES,
     GROUPS,
@@ -91,15 +92,17 @@ class Painter:
         spot = disc.spot
         name = clip(disc.name, 2 * spot.half_width - 6.0, NAME_SIZE)
         size = NAME_SIZE if len(name) < 5 or spot.half_width > 20 else 8.0
-        rows = [f'<font point-size="{size:g}">{markup(name)}</font>']
-        rows += [f'<font point-size="8">{markup(line)}</font>' for line in self.fill.lines(disc)]
+        label = f'<font point-size="{size:g}">{markup(name)}</font>'
+        lines = [f'<font point-size="8">{markup(line)}</font>' for line in self.fill.lines(disc)]
+        if lines:
+            label += BELOW + "<br/>".join(lines)
         bold = any(
             port.layer is disc.layer and (port.indices is None or disc.index in port.indices)
             for port in self.outputs
         )
         self.picture.node(
             f"n{disc.serial}",
-            label=f"<{'<br/>'.join(rows)}>",
+            label=f"<{label}>",
             shape="ellipse",
             style="filled",
             fillcolor=self.fill.colour(disc),
@@ -123,7 +126,7 @@ class Painter:
         size = "×".join(map(str, layer.shape))
         below = f"{size} {how}"
         label = (
-            f'<font point-size="10"><b>{markup(name)}</b></font><br/>'
+            f'<font point-size="10"><b>{markup(name)}</b></font>{BELOW}'
             f'<font point-size="8" color="{FAINT}">{markup(below)}</font>'
         )
         self.plain(f"h{layer.offset}", header.x, header.y, on_white(label), "header")

@@ -14,7 +14,7 @@ from neurograph.compiler.program import Dim, Loop, Program, Statement, Step
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.style import FAINT, INK, clip, count, luminance, markup, mix
+from neurograph.render.style import BELOW, FAINT, INK, clip, count, luminance, markup, mix
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.weights import named_parameters
 
@@ -77,7 +77,7 @@ def draw_program(program: Program, title: str) -> Picture:
     if hidden:
         note += f"; {count(hidden, 'operation')} of the backward pass not drawn"
     label = (
-        f'<<font point-size="10"> <br/>{markup(title)}</font><br/>'
+        f'<<font point-size="10"> <br/>{markup(title)}</font>{BELOW}'
         f'<font point-size="9" color="{FAINT}">{markup(note)}</font>>'
     )
     picture = Picture("program", "dot", ranksep="0.25", nodesep="0.2", labelloc="b", label=label)
@@ -140,7 +140,7 @@ class _Chart:
         """Draw an array that is given from outside."""
         self.picture.node(
             f"a{name}",
-            label=f'<<font point-size="9">{markup(name)}</font><br/>'
+            label=f'<<font point-size="9">{markup(name)}</font>{BELOW}'
             f'<font point-size="8" color="{FAINT}">{markup(kind)}</font>>',
             shape="ellipse",
             color=FAINT,
@@ -167,8 +167,8 @@ class _Chart:
         ]
         sign = "+= " if statement.accumulate else ""
         lines = [f"{sign}{statement.out}: {out.type_text()}", *(f"with {each}" for each in weights)]
-        small = "".join(
-            f'<br/><font point-size="8" color="{soft}">{markup(clip(line, WIDTH, 8.0))}</font>'
+        small = BELOW + "<br/>".join(
+            f'<font point-size="8" color="{soft}">{markup(clip(line, WIDTH, 8.0))}</font>'
             for line in lines
         )
         frame.node(

@@ -31,6 +31,9 @@ KIND_FILLS = {
     "other": "#ffffff",
 }
 
+BELOW = '<br/><font point-size="2"> </font><br/>'
+"""Between a heading and small print below it, so that a y or _ does not touch that."""
+
 _MARKUP = {each: f"&#{ord(each)};" for each in "<>&\"'"} | {"\\": "<font>&#92;</font>"}
 _NARROW = frozenset("iljtf.,:;|!'()[]{}/\\ -")
 _WIDE = frozenset("mwMW%@—…")
