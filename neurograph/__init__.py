@@ -31,7 +31,7 @@ _HOMES: dict[str, str] = {
     "GlobalMaxPooling1D GlobalMaxPooling2D GlobalAveragePooling1D GlobalAveragePooling2D",
     "layers.shaping": "Flatten Reshape ZeroPadding1D ZeroPadding2D",
     "layers.merging": "Add Multiply Average Maximum Concatenate",
-    "layers.normalization": "BatchNormalization LayerNormalization",
+    "layers.normalization": "BatchNormalization LayerNormalization LocalResponseNormalization",
     "layers.recurrent_cells": "SimpleRNN LSTM GRU",
     "layers.bidirectional": "Bidirectional",
     "layers.repeating": "TimeDistributed RepeatVector",

@@ -269,6 +269,59 @@ class LayerNormalization:
         return {"axes": list(self.axes), "epsilon": self.epsilon}
 
 
+class LocalResponseNormalization:
+    """net / (bias + alpha / size * sum of net² over `size` neighbouring channels) ** beta.
+
+    A channel sees itself and ``size // 2`` channels on either side, as far as there are any; `size`
+    is odd. Krizhevsky, Sutskever & Hinton (2012), section 3.3, with alpha divided by the size, as
+    Caffe, PyTorch and ONNX do.
+
+    Examples
+    --------
+    >>> function = LocalResponseNormalization(size=3, alpha=3.0, beta=1.0)
+    >>> function.forward(np.array([1.0, 2.0, 0.0])).tolist()
+    [0.16666666666666666, 0.3333333333333333, 0.0]
+    """
+
+    name = "local_response_normalization"
+    parameters: Mapping[str, Parameter] = {}
+
+    def __init__(
+        self, *, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
+    ) -> None:
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.bias = bias
+
+    def _sums(self, values: Array) -> Array:
+        """Return for each channel the sum over itself and its neighbours."""
+        channels, reach = values.shape[-1], self.size // 2
+        found = values.copy()
+        for shift in range(1, min(reach, channels - 1) + 1):
+            found[..., shift:] += values[..., :-shift]
+            found[..., :-shift] += values[..., shift:]
+        return found
+
+    def _scale(self, net: Array) -> Array:
+        return self.bias + self.alpha / self.size * self._sums(net * net)
+
+    def forward(self, net: Array, training: bool = False) -> Array:
+        """Return the normalised values."""
+        return net * self._scale(net) ** -self.beta
+
+    def backward(self, d_output: Array, net: Array, output: Array) -> Array:
+        """Return the gradient with respect to the net, by the quotient rule."""
+        scale = self._scale(net)
+        shares = self._sums(d_output * output / scale)
+        factor = 2 * self.alpha * self.beta / self.size
+        return d_output * scale**-self.beta - factor * net * shares
+
+    def describe(self) -> dict[str, Any]:
+        """Return what rebuilds it."""
+        return {"size": self.size, "alpha": self.alpha, "beta": self.beta, "bias": self.bias}
+
+
 def _moments(net: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Return mean and variance over axes, which stay; right for complex numbers too."""
     mean = net.mean(axis=axes, keepdims=True)
@@ -282,7 +335,11 @@ def _centred(d_normal: Array, normal: Array, axes: tuple[int, ...]) -> Array:
     return d_normal - shift - normal * factor  # type: ignore[no-any-return]
 
 
-_PLAIN: dict[str, type[LayerFunction]] = {"softmax": Softmax, "one_hot": OneHot}
+_PLAIN: dict[str, Callable[..., LayerFunction]] = {
+    "softmax": Softmax,
+    "one_hot": OneHot,
+    "local_response_normalization": LocalResponseNormalization,
+}
 _WEIGHTED: dict[str, Callable[..., LayerFunction]] = {
     "batch_normalization": BatchNormalization,
     "layer_normalization": LayerNormalization,
@@ -303,7 +360,7 @@ def make_function(
     {'axes': [-1], 'epsilon': 0.1}
     """
     if name in _PLAIN:
-        return _PLAIN[name]()
+        return _PLAIN[name](**options)
     if name in _WEIGHTED:
         return _WEIGHTED[name](parameters, **options)
     raise unknown("whole-layer function", name, [*_PLAIN, *_WEIGHTED])

@@ -83,6 +83,10 @@ MODULES = {
         ),
         (3, 19),
     ),
+    "local response": (
+        lambda: nn.Sequential(nn.Conv2d(2, 6, 2), nn.LocalResponseNorm(5, 0.5, 0.6, 0.7)),
+        (2, 4, 5),
+    ),
     "softmax of channels": (
         lambda: nn.Sequential(nn.ZeroPad2d((1, 0, 2, 1)), nn.Conv2d(2, 3, 2), nn.Softmax(1)),
         (2, 3, 4),
@@ -139,6 +143,7 @@ REFUSED = {
     "incomplete windows": (nn.MaxPool2d(2, ceil_mode=True), (1, 5, 5), "ceil_mode"),
     "reflected padding": (nn.Conv2d(1, 1, 2, padding_mode="reflect"), (1, 4, 4), "'reflect'"),
     "an option": (nn.ELU(0.5), (3,), "alpha is 0.5; only 1.0"),
+    "neighbours on one side": (nn.LocalResponseNorm(4), (3, 4, 4), "size is 4, expected an odd"),
     "projected states": (nn.LSTM(3, 4, proj_size=2), (5, 3), "proj_size"),
     "another shape": (nn.Sequential(nn.Linear(7, 2)), (3,), "weights are for 7 inputs"),
     "a vector for pictures": (nn.Conv2d(3, 2, 1), (3,), "does not fit what comes to it"),

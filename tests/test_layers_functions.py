@@ -7,6 +7,7 @@ from neurograph.errors import UnknownNameError
 from neurograph.layer_functions import (
     BatchNormalization,
     LayerNormalization,
+    LocalResponseNormalization,
     OneHot,
     Softmax,
     make_function,
@@ -112,6 +113,21 @@ def test_layer_normalization_gives_the_numbers_of_pytorch(axes):
     np.testing.assert_allclose(parameters["beta"].gradient, weights.sum(axis=others), rtol=1e-12)
 
 
+def test_local_response_normalization_gives_the_numbers_of_pytorch():
+    torch = pytest.importorskip("torch")
+    for channels in (7, 2, 1):
+        function = LocalResponseNormalization(size=5, alpha=0.7, beta=0.6, bias=0.8)
+        x, weights = RNG.normal(size=(2, 3, 4, channels))
+        tensor = torch.tensor(x, requires_grad=True)
+        expected = torch.nn.functional.local_response_norm(tensor.movedim(-1, 1), 5, 0.7, 0.6, 0.8)
+        expected = expected.movedim(1, -1)
+        (expected * torch.tensor(weights)).sum().backward()
+        y = function.forward(x)
+        d_x = function.backward(weights, x, y)
+        np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-12)
+        np.testing.assert_allclose(d_x, tensor.grad.numpy(), rtol=1e-11, atol=1e-13)
+
+
 def test_a_complex_step_gives_the_slope():
     x, direction = RNG.normal(size=(2, 5, 3))
     for function in (batch_normalization((5, 3), -1), LayerNormalization({})):
@@ -130,7 +146,8 @@ def test_one_hot_lights_the_index_and_sends_nothing_back():
 
 def test_functions_are_made_again_from_their_description():
     function = batch_normalization((4, 2), -1, momentum=0.5, epsilon=0.25, frozen=True)
-    for each in (function, LayerNormalization({}, axes=(-2, -1)), Softmax(), OneHot()):
+    local = LocalResponseNormalization(size=3, alpha=0.5)
+    for each in (function, LayerNormalization({}, axes=(-2, -1)), local, Softmax(), OneHot()):
         again = make_function(each.name, each.parameters, each.describe())
         assert type(again) is type(each)
         assert again.describe() == each.describe()

@@ -20,6 +20,7 @@ LIKE_KERAS = {
 NOT_KERAS = {
     "conv2d_padding", "conv2d_sides", "conv1d_groups", "max_pooling2d_padding", "residual",
     "add_over_time", "average_pooling2d_same", "average_pooling1d",
+    "local_response", "local_response_few",
     "one_minus", "pruned", "pruned_thin", "recursive", "recursive_nodes", "child_sum_tree_lstm",
     "repeated_each",
 }  # fmt: skip

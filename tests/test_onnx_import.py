@@ -12,9 +12,12 @@ import neurograph as ng
 onnx = pytest.importorskip("onnx")
 helper, FLOAT = pytest.importorskip("onnx.helper"), 1
 
-# what is written as several operators that stand for no layer alone
-NOT_BACK = {"activation_step", "activation_gelu", "layer_normalization_axes", "masking"}
-NOT_BACK |= {"child_sum_tree_lstm"}  # a layer fed by its bias alone, for every sample
+# what is written as operators that stand for no layer alone
+NOT_BACK = {"activation_step", "activation_gelu", "layer_normalization_axes"}
+NOT_BACK |= {"add_over_time", "repeat_vector", "repeat_vector_dense"}
+NOT_BACK |= {"delay_one", "delay_two", "delay_minus_one", "fold_and_step", "time_distributed"}
+NOT_BACK |= {"masking", "masking_lstm", "masking_stack", "given_mask"}
+NOT_BACK |= {"embedding_masked", "embedding_sequence"}
 RNG = np.random.default_rng(5)
 
 
@@ -40,20 +43,146 @@ def node(kind, inputs, output, **attributes):
     return helper.make_node(kind, inputs.split(), [output], name=f"the_{output}", **attributes)
 
 
-@pytest.mark.parametrize("name", [each for each in LIBRARY if each not in NOT_BACK])
-def test_what_was_exported_comes_back(name, tmp_path):
+@pytest.mark.parametrize("name", LIBRARY)
+def test_what_was_exported_comes_back_or_is_refused(name, tmp_path):
     case = CASES[name]
     net = case.network()
     x, _ = case.data(net)
-    if any(layer.sequence for layer in net.layers):
-        pytest.skip("a sequence in time is not exported")
     net.compile(dtype="float64").export(tmp_path / "net.onnx")
+    if name in NOT_BACK:
+        with pytest.raises(ng.GraphError, match=r"from_onnx: (node|input) "):
+            ng.from_onnx(tmp_path / "net.onnx")
+        return
     again = ng.from_onnx(tmp_path / "net.onnx")
     ours = as_list(net.compile(dtype="float64").predict(x))
     theirs = as_list(again.compile(dtype="float64").predict(x))
     for mine, other in zip(ours, theirs, strict=True):
         assert mine.shape == other.shape
         np.testing.assert_allclose(other, mine, rtol=1e-5, atol=1e-5 * max(1, abs(mine).max()))
+
+
+def agrees(path, x, channels=True):
+    """Compare a network read from a file with onnxruntime; return it."""
+    net = ng.from_onnx(path)
+    turned = channels and x.ndim > 2
+    ours = net.compile(dtype="float64").predict(np.moveaxis(x, 1, -1) if turned else x)
+    for mine, other in zip(as_list(ours), run(session_of(str(path)), [x]), strict=True):
+        mine = np.moveaxis(mine, -1, 1) if turned and mine.ndim > 2 else mine
+        assert mine.shape == other.shape
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+    return net
+
+
+WINDOWS = {
+    "ceil": {"kernel_shape": [3, 2], "strides": [2, 3], "ceil_mode": 1},
+    "ceil, last one begins in the padding": {
+        "kernel_shape": [2, 2], "strides": [3, 3], "pads": [0, 1, 1, 1], "ceil_mode": 1},
+    "same, the odd cell first": {
+        "kernel_shape": [2, 4], "strides": [2, 1], "auto_pad": "SAME_LOWER"},
+    "same, the odd cell last": {
+        "kernel_shape": [2, 4], "strides": [2, 1], "auto_pad": "SAME_UPPER"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool", "Conv"])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows_lie_where_onnxruntime_has_them(kind, name, tmp_path):
+    options, shape = dict(WINDOWS[name]), {"x": (2, 6, 7)}
+    weights = {"k": floats(3, 2, *options["kernel_shape"])} if kind == "Conv" else {}
+    if kind == "Conv":
+        if options.pop("ceil_mode", 0):
+            pytest.skip("a convolution has no ceil_mode")
+        nodes = [node("Conv", "x k", "y", **options)]
+    else:
+        nodes = [node(kind, "x", "y", **options)]
+    out = {"y": ("c", "h", "w")}
+    agrees(write(tmp_path / "n.onnx", nodes, shape, out, weights), floats(3, 2, 6, 7))
+
+
+@pytest.mark.parametrize("ceil", [0, 1])
+def test_means_may_count_the_padding(ceil, tmp_path):
+    options = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 0, 1, 1]}
+    nodes = [node("AveragePool", "x", "y", count_include_pad=1, ceil_mode=ceil, **options)]
+    path = write(tmp_path / "n.onnx", nodes, {"x": (2, 5, 5)}, {"y": ("c", "h", "w")}, opset=19)
+    agrees(path, floats(3, 2, 5, 5))
+
+
+CURVES = {
+    "Clip": ("x low high", {}),
+    "Clip above": ("x low", {}),
+    "HardSwish": ("x", {}),
+    "HardSigmoid": ("x", {"alpha": 0.3, "beta": 0.4}),
+    "Elu": ("x", {"alpha": 0.5}),
+    "Selu": ("x", {}),
+    "Selu otherwise": ("x", {"alpha": 2.0, "gamma": 3.0}),
+    "PRelu": ("x slopes", {}),
+    "Softmax": ("x", {"axis": 2}),
+    "LRN": ("x", {"size": 3, "alpha": 0.5, "beta": 0.6, "bias": 0.7}),
+    "Pad": ("x pads", {"mode": "reflect"}),
+    "Pad with edges": ("x pads", {"mode": "edge"}),
+    "Slice": ("x starts ends axes steps", {}),
+    "Div": ("x other", {}),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_what_is_several_layers_here_gives_onnxruntimes_numbers(name, tmp_path):
+    inputs, options = CURVES[name]
+    weights = {
+        "low": np.float32(-0.4), "high": np.float32(0.9), "slopes": abs(floats(4, 1, 1)) / 3,
+        "pads": np.array([0, 0, 1, 2, 0, 0, 2, 1]), "starts": np.array([-1, 1]),
+        "ends": np.array([-100, 3]), "axes": np.array([2, 1]), "steps": np.array([-2, 1]),
+        "k": floats(4, 3, 2, 2), "two": np.float32(0.5),
+    }  # fmt: skip
+    nodes = [
+        node("Conv", "picture k", "x"),
+        node("Exp", "x", "other"),
+        node(name.split()[0], inputs, "y", **options),
+        node("Mul", "y two", "half"),
+    ]
+    out = {"half": ("c", "h", "w")}
+    path = write(tmp_path / "n.onnx", nodes, {"picture": (3, 6, 5)}, out, weights)
+    agrees(path, floats(2, 3, 6, 5) * 2)
+
+
+def recurrent_story(kind, ways, gates):
+    """A classifier of sequences as PyTorch writes it: turned, run, turned back, its last step."""
+    sizes = {"w": (ways, gates * 4, 3), "r": (ways, gates * 4, 4), "b": (ways, gates * 8)}
+    weights = {name: floats(*shape) * 0.5 for name, shape in sizes.items()}
+    weights |= {
+        "h": np.broadcast_to(floats(ways, 1, 4), (ways, 2, 4)), "shape": np.array([0, 0, -1]),
+        "last": np.array(-1), "dense": floats(ways * 4, 2),
+    }  # fmt: skip
+    options = {"direction": "bidirectional" if ways == 2 else "reverse", "hidden_size": 4}
+    if kind == "GRU":
+        options["linear_before_reset"] = 1
+    nodes = [
+        node("Transpose", "x", "turned", perm=[1, 0, 2]),
+        node(kind, "turned w r b  h".replace("  ", " none "), "steps", **options),
+        node("Transpose", "steps", "back", perm=[2, 0, 1, 3]),
+        node("Reshape", "back shape", "joined"),
+        node("MatMul", "joined dense", "each"),
+        node("Gather", "joined last", "end", axis=1),
+        node("Gemm", "end dense", "y"),
+    ]
+    nodes[1].input[4] = ""
+    return nodes, weights
+
+
+@pytest.mark.parametrize("steps", [5, "steps"])
+@pytest.mark.parametrize("ways", [1, 2])
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_recurrent_operators_become_layers(kind, gates, ways, steps, tmp_path):
+    nodes, weights = recurrent_story(kind, ways, gates)
+    path = write(
+        tmp_path / "n.onnx", nodes, {"x": (steps, 3)}, {"each": (steps, 2), "y": (2,)}, weights
+    )
+    net = agrees(path, floats(2, 5, 3), channels=False)
+    names = {"LSTM": "lstm", "GRU": "gru", "RNN": "simple_rnn"}
+    name = "bidirectional" if ways == 2 else names[kind]
+    layer = net.layer(name).gate("backward") if ways == 2 else net.layer(name)
+    assert layer.gate("hidden")[0].upstream is not None
+    assert layer.parameters["recurrent_kernel"].shape == (4, 4 * gates)
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet18_cifar"])
@@ -136,8 +265,11 @@ def with_weights(path, to):
     shapes = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     for each in [each for each in graph.node if each.op_type == "ConstantOfShape"]:
         shape = shapes[each.input[0]].tolist()
-        scale = np.prod(shape[1:]) ** -0.5 if len(shape) > 1 else 0.1
-        values = abs(rng.normal(size=shape) * scale).astype(np.float32)
+        if len(shape) > 1:
+            values = rng.normal(0.0, np.prod(shape[1:]) ** -0.5, shape)
+        else:  # biases, and statistics that must be positive
+            values = rng.uniform(0.5, 1.0, shape)
+        values = values.astype(np.float32)
         graph.initializer.append(onnx.numpy_helper.from_array(values, each.output[0]))
         graph.node.remove(each)
     proto.ir_version = 8  # from 4 on weights need not be inputs
@@ -145,7 +277,8 @@ def with_weights(path, to):
     return to
 
 
-@pytest.mark.parametrize("name", ["shufflenet", "squeezenet"])
+# the others, with up to half a gigabyte of weights, would take a minute
+@pytest.mark.parametrize("name", ["shufflenet", "squeezenet", "inception_v1"])
 def test_light_models_of_the_onnx_package_run(name, tmp_path):
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
     if not (folder / f"light_{name}.onnx").exists():
@@ -155,22 +288,28 @@ def test_light_models_of_the_onnx_package_run(name, tmp_path):
     x = np.random.default_rng(0).uniform(size=(1, 3, 224, 224)).astype(np.float32)
     ours = net.compile().predict(np.moveaxis(x, 1, -1))
     theirs = run(session_of(str(path)), [x])[0]
-    np.testing.assert_allclose(ours.reshape(-1), theirs.reshape(-1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(ours.reshape(-1), theirs.reshape(-1), rtol=1e-4, atol=1e-7)
+    assert ours.max() < 0.99  # no certainty that would hide what differs
 
 
 def refused():
     shape = {"x": (3, 4, 4)}
     return {
-        "node 'the_y' (LRN): the operator has no counterpart": (
-            [node("LRN", "x", "y", size=3)], shape, shape, {}),
+        "node 'the_y' (Softsign): the operator has no counterpart": (
+            [node("Softsign", "x", "y")], shape, shape, {}),
+        "node 'the_y' (LRN): LocalResponseNormalization: size is 2": (
+            [node("LRN", "x", "y", size=2)], shape, shape, {}),
         "node 'the_y' (Gemm): transA=1": (
             [node("Gemm", "x w", "y", transA=1)], {"x": (3,)}, {"y": (2,)}, {"w": floats(3, 2)}),
         "node 'the_y' (MatMul): its weights are for 5 inputs": (
             [node("MatMul", "x w", "y")], {"x": (3,)}, {"y": (2,)}, {"w": floats(5, 2)}),
-        "node 'the_y' (AveragePool): count_include_pad=1": (
-            [node("AveragePool", "x", "y", kernel_shape=[2, 2], pads=[1] * 4, count_include_pad=1)],
-            shape, {"y": (3, 5, 5)}, {}),
-        "node 'the_y' (Elu): alpha=0.5": ([node("Elu", "x", "y", alpha=0.5)], shape, shape, {}),
+        "node 'the_y' (MaxPool): dilations and indices": (
+            [node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2])],
+            shape, {"y": (3, 2, 2)}, {}),
+        "node 'the_y' (Gelu): approximate='tanh' is not known here; only 'none' is": (
+            [node("Gelu", "x", "y", approximate="tanh")], shape, shape, {}),
+        "node 'the_y' (Clip): it clips to 2 .. 1": (
+            [node("Clip", "x a b", "y")], shape, shape, {"a": np.float32(2), "b": np.float32(1)}),
         "node 'the_y' (Transpose): perm [1, 0]": (
             [node("Transpose", "x", "y", perm=[1, 0])], {"x": (3,)}, {"y": (3,)}, {}),
         "input 'x' has shape": ([node("Relu", "x", "y")], {"x": ("a",)}, {"y": ("a",)}, {}),
@@ -180,7 +319,7 @@ def refused():
 @pytest.mark.parametrize("sentence", refused())
 def test_what_has_no_counterpart_is_named_with_its_node(sentence, tmp_path):
     with pytest.raises(ng.GraphError) as caught:
-        ng.from_onnx(write(tmp_path / "net.onnx", *refused()[sentence]))
+        ng.from_onnx(write(tmp_path / "net.onnx", *refused()[sentence], opset=20))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import FormatError, GraphError, NeurographError, OptionError, StorageError
+from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
-from neurograph.interop.onnx_nodes import FOLDED, IMAGE, PASSING, TABLE
+from neurograph.interop.onnx_nodes import FOLDED, IMAGE, PASSING, STEP_BY_STEP, TABLE
 from neurograph.interop.onnx_reading import Reading, Value
+from neurograph.interop.onnx_recurrent import RECURRENT, Turned
 from neurograph.interop.views import View, channels_first
 from neurograph.layers.core import Input
 from neurograph.storage.atomic import StrPath
@@ -22,12 +24,14 @@ def from_onnx(path: StrPath, *, name: str = "") -> Network:
     """Return the network of an ONNX file, with its weights.
 
     Channels come last here: an input for pictures (3, 32, 32) that convolutions read becomes one
-    for (32, 32, 3); so do outputs that still are pictures. Nothing of the file is executed.
+    for (32, 32, 3); so do outputs that still are pictures. The batch comes first, then the steps of
+    sequences, wherever the file has them. Nothing of the file is executed.
 
     Parameters
     ----------
     path : path
-        Of a file with one feed-forward graph. The first axis of inputs and outputs is the batch.
+        Of a file with one graph. The first axis of inputs is the batch, but for those that
+        recurrent operators read directly: (steps, batch, features).
     name : str
         The network's; that of the graph if empty.
 
@@ -61,9 +65,8 @@ def from_onnx(path: StrPath, *, name: str = "") -> Network:
     for each in graph.input:
         if each.name in reading.values:
             continue  # a weight with a value, listed as an input as old files do
-        view = _input(each, reading)
-        inputs.append(view.layer)
-        reading.values[each.name] = view
+        layer, reading.values[each.name] = _input(each, reading)
+        inputs.append(layer)
     if not inputs:
         raise GraphError(f"{str(path)!r}: its graph has no inputs")
     for node in graph.node:
@@ -99,9 +102,22 @@ def _read(path: StrPath) -> Any:
     return proto
 
 
-def _input(info: Any, reading: Reading) -> View:
+def _input(info: Any, reading: Reading) -> tuple[Layer, Value]:
     dims = info.type.tensor_type.shape.dim
     sizes = [int(each.dim_value) for each in dims]
+    readers = reading.consumers.get(info.name, [])
+    late = any(
+        each.op_type in RECURRENT
+        and each.input[0] == info.name
+        and not reading.attributes(each).get("layout", 0)
+        for each in readers
+    )
+    if late and len(sizes) == 3:  # (steps, batch, features)
+        sizes[:2] = sizes[1::-1]
+    if len(sizes) == 3 and sizes[1] < 1 <= sizes[2] and not _is_picture(info.name, reading):
+        steps = Input((None, sizes[2]), name=info.name)
+        turned = Turned.of(View.of(steps))
+        return steps, turned.transpose([1, 0, 2]) if late else turned
     if len(sizes) < 2 or any(size < 1 for size in sizes[1:]):
         raise GraphError(
             f"from_onnx: input {info.name!r} has shape {[each or '?' for each in sizes]}; every "
@@ -109,8 +125,11 @@ def _input(info: Any, reading: Reading) -> View:
         )
     shape = tuple(sizes[1:])
     if len(shape) < 2 or not _is_picture(info.name, reading):
-        return View.of(Input(shape, name=info.name))
-    return channels_first(Input((*shape[1:], shape[0]), name=info.name))
+        plain = Input(shape, name=info.name)
+        view = View.of(plain)
+        return plain, Turned.of(view).transpose([1, 0, 2]) if late else view
+    picture = Input((*shape[1:], shape[0]), name=info.name)
+    return picture, channels_first(picture)
 
 
 def _is_picture(name: str, reading: Reading) -> bool:
@@ -139,24 +158,40 @@ def _convert(node: Any, reading: Reading) -> None:
     known = node.domain in ("", "ai.onnx")
     try:
         if known and node.op_type == "Constant":
-            found: Value = reading.constant(node)
-        elif known and all(not isinstance(each, View) for each in given):
+            found: Value | None = reading.constant(node)
+        elif known and not any(isinstance(each, (View, Turned)) for each in given):
             if node.op_type not in FOLDED:
                 raise GraphError("it calculates with constants only, in a way not known here")
             found = reading.folded(node, given)
         elif not known or node.op_type not in TABLE:
             raise GraphError(f"the operator has no counterpart here; known are {', '.join(TABLE)}")
         else:
-            found = TABLE[node.op_type](reading, node, given)
+            found = _called(reading, node, given)
     except NeurographError as error:
         raise GraphError(f"from_onnx: {label}: {error}") from error
     except (ValueError, IndexError, TypeError, AttributeError, np.exceptions.AxisError) as error:
         raise GraphError(f"from_onnx: {label}: it does not fit its inputs: {error}") from error
-    reading.values[node.output[0]] = found
+    if found is not None:
+        reading.values[node.output[0]] = found
+
+
+def _called(reading: Reading, node: Any, given: list[Any]) -> Value | None:
+    """Return what an operator makes of its inputs; of sequences of any length, step by step."""
+    turned = [each for each in given if isinstance(each, Turned)]
+    if node.op_type not in STEP_BY_STEP or not turned:
+        return TABLE[node.op_type](reading, node, given)
+    if any(not each.axes.startswith("bt") for each in turned):
+        raise GraphError("its input begins with steps or directions, not with the batch")
+    rows = [View(each.layer, each.places) if isinstance(each, Turned) else each for each in given]
+    found = TABLE[node.op_type](reading, node, rows)
+    assert isinstance(found, View)
+    return Turned(found.layer, found.places, "bt" + "f" * found.places.ndim)
 
 
 def _output(name: str, reading: Reading) -> Any:
     view = reading.values.get(name)
+    if isinstance(view, Turned):
+        view = view.batch_first()
     if not isinstance(view, View):
         raise GraphError(f"from_onnx: output {name!r} does not come from an input")
     if view.layer.role == "input":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,17 +9,24 @@ import numpy as np
 from neurograph.errors import GraphError
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
-from neurograph.interop.onnx_reading import Reading, Value, as_array, as_view, scaled, shifted
+from neurograph.interop.onnx_functions import FUNCTIONS
+from neurograph.interop.onnx_reading import (
+    BATCH,
+    TIME,
+    Convert,
+    Reading,
+    Value,
+    as_array,
+    as_view,
+    scaled,
+    shifted,
+)
+from neurograph.interop.onnx_recurrent import RECURRENT, Turned, recurrent
 from neurograph.interop.onnx_windows import convolution, global_pooling, padding, pooling
 from neurograph.interop.views import Array, View, channels_first, dense, fill
-from neurograph.layers.core import Activation, Dropout, LeakyReLU
+from neurograph.layers.core import Activation, Dropout
 from neurograph.layers.embedding import Embedding
 from neurograph.layers.merging import Add, Average, Concatenate, Maximum, Merge, Multiply
-from neurograph.layers.normalization import BatchNormalization, LayerNormalization
-from neurograph.layers.shaping import Flatten
-
-Convert = Callable[[Reading, Any, list[Any]], Value]
-
 
 # products -------------------------------------------------------------------------------------
 
@@ -38,6 +44,8 @@ def _gemm(reading: Reading, node: Any, given: list[Any]) -> Value:
 
 
 def _row(bias: Array, units: int) -> Array:
+    if bias.size not in (1, units):
+        raise GraphError(f"its bias of shape {bias.shape} has a value for each sample")
     return np.broadcast_to(bias.reshape(-1), (units,))
 
 
@@ -80,7 +88,7 @@ def _same_order(views: list[View]) -> tuple[list[Layer], View]:
 
 
 def _merge(recipe: type[Merge]) -> Convert:
-    def convert(reading: Reading, node: Any, given: list[Any]) -> Value:
+    def convert(reading: Reading, node: Any, given: list[Any]) -> Value | None:
         layers, view = _same_order([as_view(each) for each in given])
         return view.above(recipe()(layers)) if len(layers) > 1 else view
 
@@ -96,7 +104,7 @@ def _add(reading: Reading, node: Any, given: list[Any]) -> Value:
     return view
 
 
-def _multiply(reading: Reading, node: Any, given: list[Any]) -> Value:
+def _multiply(reading: Reading, node: Any, given: list[Any]) -> Value | None:
     constants = [each for each in given if not isinstance(each, View)]
     views = [each for each in given if isinstance(each, View)]
     if not constants:
@@ -117,7 +125,12 @@ def _subtract(reading: Reading, node: Any, given: list[Any]) -> Value:
     return view.above(made)
 
 
-def _divide(reading: Reading, node: Any, given: list[Any]) -> Value:
+def _divide(reading: Reading, node: Any, given: list[Any]) -> Value | None:
+    if reading.takes_whole:
+        raise GraphError("it divides whole numbers, and throws away what is left")
+    if isinstance(given[1], View):
+        over = given[1].above(Activation("reciprocal")(given[1].layer))
+        return _multiply(reading, node, [given[0], over])
     divisor = as_array(given[1], "divisor").astype(np.float64)
     if not divisor.all():
         raise GraphError("it divides by 0")
@@ -133,15 +146,41 @@ def _concat(reading: Reading, node: Any, given: list[Any]) -> Value:
         raise GraphError("it joins along the batch")
     if rank > 1 and any(each.is_channels_last() for each in views):
         last = rank - 1 if axis == 0 else axis - 1
-        return channels_first(Concatenate(last + 1)([each.channels_last() for each in views]))
-    return View.of(Concatenate(axis + 1)([each.in_order() for each in views]))
+        return channels_first(Concatenate(last - rank)([each.channels_last() for each in views]))
+    return View.of(Concatenate(axis - rank)([each.in_order() for each in views]))
 
 
 # shapes ---------------------------------------------------------------------------------------
 
 
+def _shape_of(reading: Reading, node: Any, given: list[Any]) -> Value:
+    value = given[0]
+    if isinstance(value, Turned):
+        rest = iter(value.places.shape)
+        sizes = [{"b": BATCH, "t": TIME}.get(each) or next(rest) for each in value.axes]
+        return np.array(sizes)
+    view = as_view(value)
+    if view.layer.sequence:
+        raise GraphError("the number of all steps of all samples is not known here")
+    return np.array([BATCH, *view.shape])
+
+
 def _reshape(reading: Reading, node: Any, given: list[Any]) -> Value:
-    view, shape = as_view(given[0]), as_array(given[1], "shape").tolist()
+    shape = as_array(given[1], "shape").tolist()
+    if isinstance(given[0], Turned):
+        return given[0].reshape(shape)
+    view = as_view(given[0])
+    values, steps = view.places.size, view.layer.steps if view.layer.sequence else None
+    if view.layer.sequence and len(shape) > 2 and shape[1] in (TIME, steps):
+        return Turned(
+            view.layer, view.places.reshape(shape[2:]), "bt" + "f" * (len(shape) - 2)
+        ).settled()
+    if len(view.shape) > 1 and shape == [-1, *view.shape[1:]] and view.shape[0] > 1:
+        rows = Turned.of(view)  # every step a sample
+        return View(rows.layer, rows.places)
+    shape = [0 if each == BATCH else each for each in shape]
+    if shape[0] == -1 and np.prod(shape[1:]) == values:
+        return view.reshape(shape[1:])
     sizes = (0, *view.shape)
     if not reading.attributes(node).get("allowzero", 0):
         shape = [sizes[k] if each == 0 and k else each for k, each in enumerate(shape)]
@@ -160,8 +199,13 @@ def _flatten(reading: Reading, node: Any, given: list[Any]) -> Value:
 
 
 def _transpose(reading: Reading, node: Any, given: list[Any]) -> Value:
+    axes = list(reading.attributes(node).get("perm", ()))
+    if isinstance(given[0], Turned):
+        return given[0].transpose(axes or range(len(given[0].axes))[::-1])
     view = as_view(given[0])
-    axes = list(reading.attributes(node).get("perm", range(len(view.shape), -1, -1)))
+    axes = axes or list(range(len(view.shape), -1, -1))
+    if axes[0] != 0 and len(view.shape) > 1 and not view.layer.sequence:
+        return Turned.of(view).transpose(axes)
     if axes[0] != 0:
         raise GraphError(f"perm {axes} moves the batch")
     return view.transpose([each - 1 for each in axes[1:]])
@@ -179,6 +223,9 @@ def _axes(reading: Reading, node: Any, given: list[Any], rank: int) -> list[int]
 
 
 def _squeeze(reading: Reading, node: Any, given: list[Any]) -> Value:
+    if isinstance(given[0], Turned):
+        axes = reading.attributes(node).get("axes")
+        return given[0].squeeze(as_array(given[1], "axes").tolist() if axes is None else axes)
     view = as_view(given[0])
     axes = _axes(reading, node, given, len(view.shape))
     axes = axes or [k for k, size in enumerate(view.shape) if size == 1]
@@ -187,13 +234,16 @@ def _squeeze(reading: Reading, node: Any, given: list[Any]) -> Value:
 
 def _unsqueeze(reading: Reading, node: Any, given: list[Any]) -> Value:
     view = as_view(given[0])
+    given_axes = reading.attributes(node).get("axes", given[1] if len(given) > 1 else ())
+    if list(given_axes) == [0]:  # as the states of a recurrent operator have it
+        return Turned(view.layer, view.places[None], "fb" + "f" * view.places.ndim)
     count = np.size(reading.attributes(node).get("axes", given[1] if len(given) > 1 else 0))
     axes = _axes(reading, node, given, len(view.shape) + count)
     return View(view.layer, np.expand_dims(view.places, tuple(axes)))
 
 
 def _same(reading: Reading, node: Any, given: list[Any]) -> Value:
-    return as_view(given[0])
+    return given[0] if isinstance(given[0], Turned) else as_view(given[0])
 
 
 def _cast(reading: Reading, node: Any, given: list[Any]) -> Value:
@@ -217,6 +267,10 @@ def _dropout(reading: Reading, node: Any, given: list[Any]) -> Value:
 
 
 def _gather(reading: Reading, node: Any, given: list[Any]) -> Value:
+    if isinstance(given[0], (View, Turned)):
+        return _taken(
+            given[0], as_array(given[1], "index"), reading.attributes(node).get("axis", 0)
+        )
     table, axis = as_array(given[0], "first input"), reading.attributes(node).get("axis", 0)
     if axis or table.ndim != 2:
         raise GraphError("it takes other than rows of a matrix")
@@ -225,100 +279,50 @@ def _gather(reading: Reading, node: Any, given: list[Any]) -> Value:
     return View.of(made)
 
 
-# functions ------------------------------------------------------------------------------------
+def _taken(value: View | Turned, index: Array, axis: int) -> Value:
+    """Return places of one axis of a tensor: a step of a sequence, say."""
+    if isinstance(value, Turned):
+        if index.size != 1:
+            raise GraphError("it takes several steps")
+        found = value.step(axis, int(index.reshape(-1)[0]))
+        return View(found.layer, np.expand_dims(found.places, tuple(range(index.ndim))))
+    axis = axis - 1 if axis > 0 else axis + len(value.shape)
+    if not 0 <= axis < len(value.shape):
+        raise GraphError("it takes some of the samples")
+    return View(value.layer, value.places.take(index, axis=axis))
 
 
-def _batch_normalization(reading: Reading, node: Any, given: list[Any]) -> Value:
-    options = {"epsilon": 1e-5, "momentum": 0.9, "training_mode": 0} | reading.attributes(node)
-    if options["training_mode"]:
-        raise GraphError("training_mode=1 is not known here")
-    view = as_view(given[0])
-    gamma, beta, mean, variance = (as_array(each, "statistics") for each in given[1:5])
-    recipe = BatchNormalization(momentum=options["momentum"], epsilon=options["epsilon"])
-    arrays = [gamma, beta, mean, variance]
-    if len(view.shape) > 1:
-        made = recipe(view.channels_last())
-        fill(made, arrays)
-        return channels_first(made)
-    layer = view.layer if len(view.layer.shape) == 1 else Flatten()(view.layer)
-    made = recipe(layer)
-    order = np.argsort(view.places)
-    fill(made, [each[order] for each in arrays])
-    return view.above(made)
-
-
-def _layer_normalization(reading: Reading, node: Any, given: list[Any]) -> Value:
-    view, options = as_view(given[0]), {"axis": -1, "epsilon": 1e-5} | reading.attributes(node)
-    axis = options["axis"]
-    axis = axis if axis < 0 else axis - 1 - len(view.shape)
-    bias = given[2] if len(given) > 2 else None
-    recipe = LayerNormalization(
-        axis=list(range(axis, 0)), epsilon=options["epsilon"], center=bias is not None
+def _slice(reading: Reading, node: Any, given: list[Any]) -> Value:
+    options = reading.attributes(node)
+    starts, stops = (
+        options[name] if name in options else as_array(given[place], name).tolist()
+        for place, name in ((1, "starts"), (2, "ends"))
     )
-    made = recipe(view.in_order())
-    rows = [given[1]] if bias is None else [given[1], bias]
-    sizes = view.shape[axis:]
-    fill(made, [np.broadcast_to(as_array(each, "scale and bias"), sizes) for each in rows])
-    return View.of(made)
-
-
-def _softmax(reading: Reading, node: Any, given: list[Any]) -> Value:
-    view, rank = as_view(given[0]), len(as_view(given[0]).shape)
-    old = reading.opsets.get("", 13) < 13  # then everything from the axis on is one row
-    axis = reading.attributes(node).get("axis", 1 if old else -1)
-    axis = axis - 1 if axis > 0 else axis + rank
-    if old and axis == 0 and view.is_whole() and rank > 1:
-        flat = view.layer if len(view.layer.shape) == 1 else Flatten()(view.layer)
-        return view.above(Activation("softmax")(flat))
-    if old and axis != rank - 1:
-        raise GraphError("before opset 13 only its first and its last axis are known here")
-    if rank > 1 and axis == 0 and view.is_channels_last():
-        return channels_first(Activation("softmax")(view.layer))
-    if axis != rank - 1:
-        raise GraphError(f"along axis {axis + 1} it is not known here")
-    return _activated(reading, node, View.of(view.in_order()), "softmax")
-
-
-def _activated(reading: Reading, node: Any, view: View, activation: str) -> View:
-    """Return the activated view; the activation goes into a layer that nothing else reads."""
-    layer = view.layer
-    plain = layer.kind in ("dense", "conv1d", "conv2d") and layer.activation_name == "identity"
-    alone = reading.only_consumer(node.input[0]) is node
-    if plain and alone and view.is_whole() and not layer.sequence:
-        layer.activation = activation
-        layer.config["activation"] = activation
-        return view
-    return view.above(Activation(activation)(layer))
-
-
-def _elementwise(activation: str, **values: Any) -> Convert:
-    """Return the conversion of an operator whose attributes must have these values."""
-
-    def convert(reading: Reading, node: Any, given: list[Any]) -> Value:
-        for key, value in reading.attributes(node).items():
-            if key in values and not np.allclose(value, values[key], rtol=1e-6):
-                raise GraphError(f"{key}={value} is not known here; only {values[key]} is")
-            if key not in values and key != "consumed_inputs":
-                raise GraphError(f"{key}={value!r} is not known here")
-        return _activated(reading, node, as_view(given[0]), activation)
-
-    return convert
-
-
-def _hard_sigmoid(reading: Reading, node: Any, given: list[Any]) -> Value:
-    found = {"alpha": 0.2, "beta": 0.5} | reading.attributes(node)
-    if not np.allclose([found["alpha"], found["beta"]], [1 / 6, 0.5], rtol=1e-6):
-        raise GraphError(f"alpha={found['alpha']:g} is not known here; only 1/6 is")
-    return _activated(reading, node, as_view(given[0]), "hard_sigmoid")
-
-
-def _leaky(reading: Reading, node: Any, given: list[Any]) -> Value:
-    view = as_view(given[0])
-    return view.above(LeakyReLU(reading.attributes(node).get("alpha", 0.01))(view.layer))
-
-
-def _negative(reading: Reading, node: Any, given: list[Any]) -> Value:
-    return scaled(as_view(given[0]), np.array(-1.0))
+    axes = options.get("axes") or (given[3] if len(given) > 3 and given[3] is not None else None)
+    axes = list(range(len(starts))) if axes is None else np.asarray(axes).tolist()
+    steps = [1] * len(starts)
+    if len(given) > 4 and given[4] is not None:
+        steps = as_array(given[4], "steps").tolist()
+    rows = list(zip(axes, starts, stops, steps, strict=True))
+    value = given[0]
+    if isinstance(value, Turned):
+        if len(rows) != 1 or rows[0][1] != -1 or rows[0][3] != -1 or rows[0][2] > -(2**30):
+            raise GraphError("of sequences of any length it can only turn the steps round")
+        return value.turned(rows[0][0])
+    view = as_view(value)
+    places = view.places
+    for axis, start, stop, step in rows:
+        place = axis - 1 if axis > 0 else axis + len(view.shape)
+        if not 0 <= place < len(view.shape):
+            raise GraphError("it takes some of the samples")
+        size = places.shape[place]
+        stop = None if step < 0 and stop < -size else stop
+        chosen = [slice(None)] * places.ndim
+        chosen[place] = slice(start, stop, step)
+        places = places[tuple(chosen)]
+    if not places.size:
+        raise GraphError(f"nothing is left of shape {view.shape}")
+    return View(view.layer, places).like(view)
 
 
 TABLE: dict[str, Convert] = {
@@ -328,7 +332,6 @@ TABLE: dict[str, Convert] = {
     "Sub": _subtract,
     "Mul": _multiply,
     "Div": _divide,
-    "Neg": _negative,
     "Sum": _add,
     "Mean": _merge(Average),
     "Max": _merge(Maximum),
@@ -339,8 +342,10 @@ TABLE: dict[str, Convert] = {
     "GlobalMaxPool": global_pooling,
     "GlobalAveragePool": global_pooling,
     "Pad": padding,
-    "BatchNormalization": _batch_normalization,
-    "LayerNormalization": _layer_normalization,
+    **dict.fromkeys(RECURRENT, recurrent),
+    **FUNCTIONS,
+    "Shape": _shape_of,
+    "Slice": _slice,
     "Reshape": _reshape,
     "Flatten": _flatten,
     "Transpose": _transpose,
@@ -350,27 +355,32 @@ TABLE: dict[str, Convert] = {
     "Cast": _cast,
     "Dropout": _dropout,
     "Gather": _gather,
-    "Relu": _elementwise("relu"),
-    "LeakyRelu": _leaky,
-    "Tanh": _elementwise("tanh"),
-    "Sigmoid": _elementwise("sigmoid"),
-    "Softmax": _softmax,
-    "Elu": _elementwise("elu", alpha=1.0),
-    "Selu": _elementwise("selu", alpha=1.6732632, gamma=1.0507010),
-    "Softplus": _elementwise("softplus"),
-    "HardSigmoid": _hard_sigmoid,
-    "Gelu": _elementwise("gelu", approximate="none"),
-    "Sin": _elementwise("sin"),
-    "Exp": _elementwise("exp"),
-    "Reciprocal": _elementwise("reciprocal"),
 }
 # what may be calculated of constants while a file is read
 FOLDED = {
     *("Identity", "Cast", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Concat"),
     *("Add", "Sub", "Mul", "Div", "Neg", "Gather", "Slice", "Shape", "ConstantOfShape", "Sqrt"),
+    "Expand",
 }
+# what may be done at every step of a sequence whose length is open
+STEP_BY_STEP = {"MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Sum", "Mean", "Max", "Cast"}
+STEP_BY_STEP |= {"Relu", "LeakyRelu", "Tanh", "Sigmoid", "Elu", "Selu", "Softplus", "HardSigmoid"}
+STEP_BY_STEP |= {"PRelu", "Clip", "HardSwish", "Gelu", "Sin", "Exp", "Reciprocal", "Dropout"}
 IMAGE = {"Conv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"}
-IMAGE |= {"BatchNormalization"}
+IMAGE |= {"BatchNormalization", "LRN"}
 # what keeps the places of all nodes, so that the operators above tell what the axes are
 PASSING = {"Add", "Sub", "Mul", "Div", "Neg", "Sum", "Mean", "Max", "Identity", "Cast", "Dropout"}
-PASSING |= {"Relu", "LeakyRelu", "Tanh", "Sigmoid", "Elu", "Selu", "Softplus", "HardSigmoid", "Pad"}
+PASSING |= {
+    "PRelu",
+    "Clip",
+    "HardSwish",
+    "Relu",
+    "LeakyRelu",
+    "Tanh",
+    "Sigmoid",
+    "Elu",
+    "Selu",
+    "Softplus",
+    "HardSigmoid",
+    "Pad",
+}

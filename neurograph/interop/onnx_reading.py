@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,18 @@ import numpy as np
 from neurograph.errors import GraphError
 from neurograph.graph.bundles import BiasConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
+from neurograph.interop.onnx_recurrent import Turned
 from neurograph.interop.views import Array, View
 from neurograph.layers.recipe import put_under
 from neurograph.parameter import Parameter
 from neurograph.storage.onnx_graph import onnx_package
 
-Value = View | Array
+Value = View | Array | Turned
+Convert = Callable[["Reading", Any, list[Any]], Value | None]
+
+
+# what stands in shapes for the numbers of samples and steps, which no file knows
+BATCH, TIME = -(2**40), -(2**40) - 1
 
 
 class Reading:
@@ -34,6 +41,14 @@ class Reading:
         self.values: dict[str, Value] = {
             each.name: self._array(each) for each in proto.graph.initializer
         }
+        kinds = [
+            each.type.tensor_type.elem_type
+            for each in proto.graph.input
+            if each.name not in self.values
+        ]
+        floats = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+        plain = {getattr(self.onnx.TensorProto, name) for name in floats}
+        self.takes_whole = any(each not in plain for each in kinds)
         self.consumers: dict[str, list[Any]] = {}
         self.outputs = {each.name for each in proto.graph.output}
         for node in proto.graph.node:
@@ -68,6 +83,9 @@ class Reading:
         """Return what a node makes of constants."""
         from onnx.reference import ReferenceEvaluator
 
+        if node.op_type == "Expand":  # every sample has the same
+            sizes = [1 if size in (BATCH, TIME) else size for size in given[1].tolist()]
+            return np.asarray(given[0] * np.ones(sizes, np.asarray(given[0]).dtype))
         axes = self.attributes(node).get("axes")
         if axes is not None and node.op_type in ("Squeeze", "Unsqueeze"):  # before opset 13
             change = np.squeeze if node.op_type == "Squeeze" else np.expand_dims
@@ -75,6 +93,10 @@ class Reading:
         feeds = {name: each for name, each in zip(node.input, given, strict=True) if name}
         run: Any = ReferenceEvaluator(node, opsets=self.opsets)
         return np.asarray(run.run(None, feeds)[0])
+
+    def is_read(self, name: str) -> bool:
+        """Whether something takes a tensor, or it is an output."""
+        return name in self.consumers or name in self.outputs
 
     def only_consumer(self, name: str) -> Any:
         """Return the one node that takes a tensor; None if several do, or it is an output."""
@@ -84,6 +106,8 @@ class Reading:
 
 def as_view(value: Any) -> View:
     """Return a value that must come from an input."""
+    if isinstance(value, Turned):
+        raise GraphError("its input begins with steps or directions, not with the batch")
     if not isinstance(value, View):
         raise GraphError("its first input is a constant, which is not known here")
     return value
@@ -91,7 +115,7 @@ def as_view(value: Any) -> View:
 
 def as_array(value: Any, what: str) -> Array:
     """Return a value that must be a constant."""
-    if value is None or isinstance(value, View):
+    if value is None or isinstance(value, (View, Turned)):
         raise GraphError(f"its {what} must be a constant of the file")
     return np.asarray(value)
 
@@ -115,15 +139,15 @@ def spread(values: Array, view: View) -> Array:
     return found
 
 
-def _channels(full: Array, layer: Layer) -> Array:
-    """Return one value for each channel, if they are all that differs."""
+def channel_values(full: Array, layer: Layer) -> Array:
+    """Return one value for each channel, if that is all that differs."""
     rows = full.reshape(-1, layer.shape[-1])
     return rows[0] if (rows == rows[0]).all() else full
 
 
 def shifted(view: View, values: Array) -> View:
     """Return a view of a layer that adds a constant: connections from a ConstNode."""
-    weights = _channels(spread(values, view), view.layer)
+    weights = channel_values(spread(values, view), view.layer)
     made = Layer(view.layer.shape, kind="shift")
     made.parameters["bias"] = bias = Parameter(weights, name="bias")
     OneToOneConnections(view.layer, made)
@@ -140,7 +164,7 @@ def scaled(view: View, values: Array) -> View:
         constant = float(np.asarray(values).reshape(-1)[0])
         OneToOneConnections(view.layer, made, constant=constant)
         return view.above(made)
-    weights = _channels(spread(values, view), view.layer)
+    weights = channel_values(spread(values, view), view.layer)
     made.parameters["weight"] = weight = Parameter(weights, name="weight")
     OneToOneConnections(view.layer, made, weight)
     return view.above(made)

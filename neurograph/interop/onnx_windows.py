@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,14 @@ from neurograph.errors import GraphError
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.interop.onnx_reading import Reading, as_array, as_view
+from neurograph.interop.pieces import pooled
 from neurograph.interop.views import View, channels_first, fill
 from neurograph.layers.convolution import Conv1D, Conv2D
 from neurograph.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
-    MaxPooling1D,
-    MaxPooling2D,
 )
 from neurograph.layers.shaping import ZeroPadding1D, ZeroPadding2D
 
@@ -32,16 +30,21 @@ def _rank(view: View) -> int:
     return rank
 
 
-def _sides(options: dict[str, Any], rank: int) -> Any:
-    """Return padding as our layers take it."""
-    auto = options.get("auto_pad", "NOTSET")
-    if auto in ("VALID", "SAME_UPPER"):
-        return "valid" if auto == "VALID" else "same"
-    if auto != "NOTSET":
-        raise GraphError(f"auto_pad={auto!r} is not known here")
-    pads = list(options.get("pads", [0] * 2 * rank))
-    pairs = tuple((pads[k], pads[k + rank]) for k in range(rank))
-    return pairs if rank == 2 else pairs[0]
+def _pads(
+    options: dict[str, Any], view: View, window: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return the cells before and after, for each axis."""
+    auto, rank = options.get("auto_pad", "NOTSET"), len(window)
+    if auto in ("NOTSET", "VALID"):
+        pads = list(options.get("pads", ())) if auto == "NOTSET" else []
+        pads = pads or [0] * 2 * rank
+        return [(pads[k], pads[k + rank]) for k in range(rank)]
+    found = []
+    for size, width, step in zip(view.shape[1:], window, strides, strict=True):
+        whole = max(0, (-(-size // step) - 1) * step + width - size)
+        half = whole // 2 if auto == "SAME_UPPER" else whole - whole // 2
+        found.append((half, whole - half))
+    return found
 
 
 def _sizes(values: Any, rank: int) -> Any:
@@ -54,12 +57,15 @@ def convolution(reading: Reading, node: Any, given: list[Any]) -> View:
     view, kernel = as_view(given[0]), as_array(given[1], "weights")
     bias = as_array(given[2], "bias") if len(given) > 2 and given[2] is not None else None
     rank, ones = _rank(view), [1] * _rank(view)
+    strides, dilations = (list(options.get(each, ones)) for each in ("strides", "dilations"))
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel.shape[2:], dilations, strict=True)]
+    pairs = tuple(_pads(options, view, reach, strides))
     recipe = (Conv2D if rank == 2 else Conv1D)(
         kernel.shape[0],
         _sizes(kernel.shape[2:], rank),
-        strides=_sizes(options.get("strides", ones), rank),
-        padding=_sides(options, rank),
-        dilation_rate=_sizes(options.get("dilations", ones), rank),
+        strides=_sizes(strides, rank),
+        padding=pairs if rank == 2 else pairs[0],
+        dilation_rate=_sizes(dilations, rank),
         groups=options.get("group", 1),
         use_bias=bias is not None,
     )
@@ -77,26 +83,14 @@ def pooling(reading: Reading, node: Any, given: list[Any]) -> View:
     strides = list(options.get("strides", [1] * rank))
     if set(options.get("dilations", [1])) != {1} or len(node.output) > 1:
         raise GraphError("dilations and indices of the largest are not known here")
-    sides = _sides(options, rank)
-    pads = np.array(options.get("pads", [0] * 2 * rank)).reshape(2, rank).sum(axis=0)
-    if node.op_type == "AveragePool" and options.get("count_include_pad", 0) and pads.any():
-        raise GraphError("count_include_pad=1 is not known here; padding is not counted")
-    if options.get("ceil_mode", 0):
-        rest = [
-            (size + pad - width) % step
-            for size, pad, width, step in zip(view.shape[1:], pads, window, strides, strict=True)
-        ]
-        if any(rest):
-            raise GraphError("ceil_mode=1 makes incomplete windows here, which is not known")
-    kinds = {
-        ("MaxPool", 1): MaxPooling1D,
-        ("MaxPool", 2): MaxPooling2D,
-        ("AveragePool", 1): AveragePooling1D,
-        ("AveragePool", 2): AveragePooling2D,
-    }
-    make: Any = kinds[node.op_type, rank]
-    return channels_first(
-        make(_sizes(window, rank), _sizes(strides, rank), sides)(view.channels_last())
+    return pooled(
+        view,
+        "max" if node.op_type == "MaxPool" else "mean",
+        window,
+        strides,
+        _pads(options, view, window, strides),
+        ceil=bool(options.get("ceil_mode", 0)),
+        count_padding=bool(options.get("count_include_pad", 0)),
     )
 
 
@@ -115,17 +109,29 @@ def global_pooling(reading: Reading, node: Any, given: list[Any]) -> View:
 
 
 def padding(reading: Reading, node: Any, given: list[Any]) -> View:
-    """Return a Pad with zeros."""
+    """Return a Pad with zeros, or with the values that are there."""
     options, view = reading.attributes(node), as_view(given[0])
     pads = options.get("pads")
     pads = as_array(given[1], "pads").tolist() if pads is None else list(pads)
     value = given[2] if len(given) > 2 and given[2] is not None else options.get("value", 0.0)
-    if options.get("mode", "constant") != "constant" or np.any(as_array(value, "value")):
-        raise GraphError("only zeros are known here")
-    rank = len(view.shape)
-    if len(given) > 3 or len(pads) != 2 * (rank + 1) or min(pads) < 0 or pads[0] or pads[rank + 1]:
+    mode, rank = options.get("mode", "constant"), len(view.shape)
+    if len(given) > 3 and given[3] is not None:
+        axes = as_array(given[3], "axes").tolist()
+        full = [0] * 2 * (rank + 1)
+        for k, axis in enumerate(axes):
+            full[axis % (rank + 1)], full[axis % (rank + 1) + rank + 1] = (
+                pads[k],
+                pads[k + len(axes)],
+            )
+        pads = full
+    if mode == "constant" and np.any(as_array(value, "value")):
+        raise GraphError("of constants only zeros are known here")
+    if len(pads) != 2 * (rank + 1) or min(pads) < 0 or pads[0] or pads[rank + 1]:
         raise GraphError(f"pads {pads} do not fit samples of shape {view.shape}")
     before, after = pads[1 : rank + 1], pads[rank + 2 :]
+    if mode != "constant":
+        widths = list(zip(before, after, strict=True))
+        return View(view.layer, np.pad(view.places, widths, mode)).like(view)
     pairs = tuple(zip(before[1:], after[1:], strict=True))
     if rank in (2, 3) and not before[0] and not after[0] and view.is_channels_last():
         recipe = ZeroPadding2D(pairs) if rank == 3 else ZeroPadding1D(pairs[0])

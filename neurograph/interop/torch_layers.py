@@ -13,7 +13,11 @@ from neurograph.interop.views import Array, View, channels_first, dense, fill
 from neurograph.layers.convolution import Conv1D, Conv2D
 from neurograph.layers.core import Activation, Dropout, LeakyReLU, ReLU
 from neurograph.layers.embedding import Embedding
-from neurograph.layers.normalization import BatchNormalization, LayerNormalization
+from neurograph.layers.normalization import (
+    BatchNormalization,
+    LayerNormalization,
+    LocalResponseNormalization,
+)
 from neurograph.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -93,6 +97,11 @@ def _batch_norm(module: Any, view: View) -> View:
         above = view.above(made)
     fill(made, arrays)
     return above
+
+
+def _local_response(module: Any, view: View) -> View:
+    recipe = LocalResponseNormalization(module.size, module.alpha, module.beta, module.k)
+    return channels_first(recipe(view.channels_last()))
 
 
 def _layer_norm(module: Any, view: View) -> View:
@@ -240,6 +249,7 @@ TABLE: dict[str, Callable[[Any, View], View]] = {
     "BatchNorm1d": _batch_norm,
     "BatchNorm2d": _batch_norm,
     "LayerNorm": _layer_norm,
+    "LocalResponseNorm": _local_response,
     "MaxPool1d": _pooling("max", 1),
     "MaxPool2d": _pooling("max", 2),
     "AvgPool1d": _pooling("mean", 1),

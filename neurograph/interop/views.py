@@ -68,7 +68,7 @@ class View:
 
     def in_order(self) -> Layer:
         """Return a layer of this very shape, made of the other one if it has another order."""
-        if self.layer.shape == self.shape and self._runs_on(self.places):
+        if self.is_in_order():
             return self.layer
         if self.layer.sequence:
             raise ShapeError(
@@ -92,17 +92,28 @@ class View:
 
     def is_whole(self) -> bool:
         """Whether every node of the layer stands at one place."""
-        return self.places.size == self.layer.size
+        same = self.places.size == self.layer.size
+        return same and bool(np.bincount(self.places.reshape(-1)).max() == 1)
 
     def is_channels_last(self) -> bool:
         """Whether the layer is the same picture with the channels last."""
         moved = np.moveaxis(self.places, 0, -1) if self.places.ndim else self.places
         return self.layer.shape == moved.shape and self._runs_on(moved)
 
+    def like(self, other: View) -> View:
+        """Return the view of a layer that has its channels last, if those of another are."""
+        if len(self.shape) < 2 or not other.is_channels_last() or other.is_in_order():
+            return self
+        return channels_first(self.channels_last())
+
+    def is_in_order(self) -> bool:
+        """Whether the layer has the very shape and order of the view."""
+        return self.layer.shape == self.shape and self._runs_on(self.places)
+
 
 def channels_first(layer: Layer) -> View:
     """Return a view of a layer with its channels first."""
-    if layer.sequence or len(layer.shape) < 2:
+    if len(layer.shape) < 2:
         return View.of(layer)
     return View(layer, np.moveaxis(View.of(layer).places, -1, 0))
 

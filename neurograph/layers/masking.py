@@ -19,8 +19,8 @@ from neurograph.options import number
 
 STEP_BY_STEP = {
     "Activation", "ReLU", "LeakyReLU", "Softmax", "Dropout", "BatchNormalization",
-    "LayerNormalization", "Dense", "TimeDistributed", "Add", "Multiply", "Average", "Maximum",
-    "Concatenate",
+    "LayerNormalization", "LocalResponseNormalization", "Dense", "TimeDistributed", "Add",
+    "Multiply", "Average", "Maximum", "Concatenate",
 }  # fmt: skip
 """The recipes that hand the mask of what is below them on, as in Keras."""
 

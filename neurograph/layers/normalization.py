@@ -155,6 +155,52 @@ class LayerNormalization(Recipe):
         return _normalise(self, source, function, found)
 
 
+@dataclass(frozen=True, eq=False)
+class LocalResponseNormalization(Recipe):
+    """``x / (bias + alpha / size * sum of x² over neighbouring channels) ** beta``.
+
+    AlexNet's normalisation; Krizhevsky, Sutskever & Hinton (2012), section 3.3, with PyTorch's
+    names and defaults. Channels are the last axis.
+
+    Parameters
+    ----------
+    size : int
+        How many channels a channel is compared with, itself in their middle: an odd number.
+    alpha, beta : float
+    bias : float
+        Above 0, so that nothing is divided by 0.
+
+    Examples
+    --------
+    >>> from neurograph.layers.core import Input
+    >>> LocalResponseNormalization(3)(Input((8, 8, 16))).activation_name
+    'local_response_normalization'
+    """
+
+    size: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+    bias: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._whole("size")
+        for option in ("alpha", "beta", "bias"):
+            what = f"{self.label}: {option}"
+            self._set(option, number(what, getattr(self, option), least=0))
+        if self.size % 2 == 0:
+            raise OptionError(f"{self.label}: size is {self.size}, expected an odd number")
+        if not self.bias:
+            raise OptionError(f"{self.label}: bias is 0, expected a number above 0")
+
+    def __call__(self, source: Any) -> Layer:
+        """Return the normalised layer."""
+        function = layer_functions.LocalResponseNormalization(
+            size=self.size, alpha=self.alpha, beta=self.beta, bias=self.bias
+        )
+        return _normalise(self, self.one(source), function, {})
+
+
 def _normalise(
     recipe: Recipe, source: Layer, function: LayerFunction, found: dict[str, Parameter]
 ) -> Layer:

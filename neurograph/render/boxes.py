@@ -25,7 +25,12 @@ _FAMILIES = {
     "dense": ("Dense", "Embedding"),
     "convolution": ("Conv1D", "Conv2D", "DepthwiseConv2D"),
     "recurrent": ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "Recursive", "ChildSumTreeLSTM"),
-    "normalisation": ("BatchNormalization", "LayerNormalization", "Dropout"),
+    "normalisation": (
+        "BatchNormalization",
+        "LayerNormalization",
+        "LocalResponseNormalization",
+        "Dropout",
+    ),
     "join": ("Add", "Multiply", "Average", "Maximum", "Concatenate"),
 }
 FOLLOWERS = frozenset(
@@ -229,7 +234,11 @@ def with_followers(boxes: list[Box]) -> list[Box]:
 
 
 def _nick(box: Box) -> str:
-    short = {"BatchNormalization": "BatchNorm", "LayerNormalization": "LayerNorm"}
+    short = {
+        "BatchNormalization": "BatchNorm",
+        "LayerNormalization": "LayerNorm",
+        "LocalResponseNormalization": "LocalNorm",
+    }
     return box.layer.activation_name if box.type == "Activation" else short.get(box.type, box.type)
 
 

@@ -19,12 +19,30 @@ def function_of(graph: OnnxGraph, layer: Layer, x: str, first: bool) -> str:
     values = {name: each.value for name, each in function.parameters.items()}
     if function.name == "batch_normalization":
         return _batch_normalization(graph, layer, x, first, values)
+    if function.name == "local_response_normalization":
+        return _local_response(graph, layer, x, first)
     if function.name != "layer_normalization":
         raise GraphError(f"layer {layer.name!r}: its {function.name} has no counterpart in ONNX")
     axes = sorted(function.describe()["axes"])
     if axes == list(range(-len(axes), 0)) and not first:
         return _last_normalization(graph, layer, x, axes, values)
     return _layer_normalization(graph, layer, x, first, axes, values)
+
+
+def _local_response(graph: OnnxGraph, layer: Layer, x: str, first: bool) -> str:
+    """Return the normalisation by neighbouring channels, which runs on pictures, channels first."""
+    name, rank = layer.name, len(layer.shape)
+    options = layer.function.describe()  # type: ignore[union-attr]
+    channels, *space = (layer.shape[-1], *layer.shape[:-1])
+    turned = rank > 1 and not first
+    if turned:
+        x = graph.add("Transpose", [x], name, perm=[0, rank, *range(1, rank)])
+    if rank != 3:
+        x = graph.reshape(x, (channels, -1, 1), name)
+    x = graph.add("LRN", [x], name, **options)
+    if rank != 3:
+        x = graph.reshape(x, (channels, *space), name)
+    return graph.add("Transpose", [x], name, perm=[0, *range(2, rank + 1), 1]) if turned else x
 
 
 def _last_normalization(

@@ -147,6 +147,16 @@ class Tensors:
         x = self.graph.add("Slice", [self.in_time(source), *rows], target.name)
         return self._reshape(x, (-1, *target.shape), target)
 
+    def same(self, source: Layer, target: Layer) -> bool:
+        """Note a fold or unfold that is the very tensor of its source; False if it is not."""
+        if target.sequence and source.shape == (target.steps, *target.shape):
+            self.timed[id(target)] = self.get(source)
+            return True
+        if source.sequence and target.shape == (source.steps, *source.shape):
+            self.last[id(target)] = self.in_time(source)
+            return True
+        return False
+
     def rearranged(self, source: Layer, target: Layer) -> str:
         """Return what a fold or unfold makes of its source."""
         if target.sequence:

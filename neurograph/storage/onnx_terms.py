@@ -70,6 +70,8 @@ class Terms:
         function = layer.function
         if function is not None and function.name == "one_hot":
             return  # the dense bundle above it gathers rows instead
+        if self._is_same(layer) and self.tensors.same(layer.incoming[0].source, layer):
+            return
         first = self._wants_first(layer)
         x = self.combined(layer, first)
         name = layer.activation.name
@@ -82,6 +84,13 @@ class Terms:
                 f"layer {layer.name!r}: its activation {name!r} has no counterpart in ONNX"
             )
         (self.tensors.first if first else self.tensors.last)[id(layer)] = x
+
+    @staticmethod
+    def _is_same(layer: Layer) -> bool:
+        """Whether a layer is what it is fed by, folded into time or unfolded from it."""
+        one = len(layer.incoming) == 1 and layer.function is None
+        moves = one and isinstance(layer.incoming[0], (FoldConnections, UnfoldConnections))
+        return moves and layer.activation is SHIPPED["identity"]
 
     def _wants_first(self, layer: Layer) -> bool:
         """Whether a layer is calculated with its channels first."""

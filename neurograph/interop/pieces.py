@@ -1,0 +1,152 @@
+"""What other libraries have as one layer and we as a few: clipping, counted padding, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from neurograph.errors import GraphError
+from neurograph.graph.bundles import BiasConnections, OneToOneConnections
+from neurograph.graph.layer import Layer
+from neurograph.interop.views import Array, View, channels_first
+from neurograph.layers.core import Activation
+from neurograph.layers.merging import Multiply
+from neurograph.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
+from neurograph.layers.recipe import put_under
+from neurograph.layers.shaping import ZeroPadding1D, ZeroPadding2D
+from neurograph.parameter import Parameter
+
+Pairs = Sequence[tuple[int, int]]
+
+
+def _like(layer: Layer, kind: str, **options: Any) -> Layer:
+    return Layer(layer.shape, kind=kind, sequence=layer.sequence, steps=layer.steps, **options)
+
+
+def affine(layer: Layer, factor: float, offset: float, activation: str | None = None) -> Layer:
+    """Return ``activation(factor * x + offset)``: connections of constant weight.
+
+    >>> from neurograph.layers.core import Input
+    >>> made = affine(Input((3,)), 2.0, -1.0)
+    >>> [connection.weight for connection in made[0].upstream]
+    [2.0, -1.0]
+    """
+    made = _like(layer, "affine", activation=activation)
+    OneToOneConnections(layer, made, constant=factor)
+    if offset:
+        const = Layer((1,), kind="const", role="const")
+        put_under(made, "const", const)
+        BiasConnections(const, made, None, constant=offset)
+    return made
+
+
+def hard_sigmoid(layer: Layer, alpha: float, beta: float) -> Layer:
+    """Return ``alpha * x + beta``, cut at 0 and 1."""
+    if np.isclose(alpha, 1 / 6) and np.isclose(beta, 0.5):
+        return Activation("hard_sigmoid")(layer)
+    return affine(layer, 6 * alpha, 6 * beta - 3, "hard_sigmoid")
+
+
+def clipped(layer: Layer, low: float, high: float) -> Layer:
+    """Return the values between two bounds; one of them may be infinite."""
+    if not low < high:
+        raise GraphError(f"it clips to {low:g} .. {high:g}, which leaves nothing")
+    if np.isinf(high):
+        rest = layer if low == 0 else affine(layer, 1.0, -low)
+        return affine(Activation("relu")(rest), 1.0, low) if low else Activation("relu")(rest)
+    if np.isinf(low):
+        return affine(affine(layer, -1.0, high, "relu"), -1.0, high)
+    share = hard_sigmoid(layer, 1 / (high - low), -low / (high - low))
+    return affine(share, high - low, low)
+
+
+def hard_swish(layer: Layer) -> Layer:
+    """Return ``x * hard_sigmoid(x)``."""
+    return Multiply()([layer, Activation("hard_sigmoid")(layer)])
+
+
+def exponential_unit(layer: Layer, alpha: float, scale: float = 1.0) -> Layer:
+    """Return ``scale * x`` above 0, ``scale * alpha * (exp(x) - 1)`` below."""
+    if alpha == scale == 1:
+        return Activation("elu")(layer)
+    below = affine(affine(layer, -1.0, 0.0, "relu"), -1.0, 0.0, "elu")
+    made = _like(layer, "elu")
+    OneToOneConnections(Activation("relu")(layer), made, constant=scale)
+    OneToOneConnections(below, made, constant=scale * alpha)
+    return made
+
+
+def leaky(layer: Layer, slopes: Array) -> Layer:
+    """Return x above 0 and ``slope * x`` below, with a slope for each channel or for all."""
+    if (slopes > 1).any():
+        raise GraphError("slopes above 1 are not known here")
+    made = _like(layer, "p_re_lu", aggregation="max")
+    made.parameters["slope"] = slope = Parameter(slopes.reshape(-1), name="slope")
+    OneToOneConnections(layer, made)
+    OneToOneConnections(layer, made, slope)
+    return made
+
+
+def pooled(
+    view: View,
+    kind: str,
+    window: Sequence[int],
+    strides: Sequence[int],
+    pads: Pairs,
+    ceil: bool = False,
+    count_padding: bool = False,
+) -> View:
+    """Return a view, its channels first, pooled as PyTorch and ONNX do.
+
+    Parameters
+    ----------
+    kind : {"max", "mean"}
+    pads : sequence of (int, int)
+        Cells before and after, for each axis.
+    ceil : bool
+        Whether a last window may reach beyond the padding, if it begins before it.
+    count_padding : bool
+        Whether means count the padding as zeros.
+    """
+    layer = view.channels_last()
+    if count_padding and kind == "mean" and np.any(pads):
+        if len(window) == 2:
+            layer = ZeroPadding2D(tuple(tuple(each) for each in pads))(layer)
+        else:
+            layer = ZeroPadding1D(tuple(pads[0]))(layer)
+        limits = [size - after for size, (_, after) in zip(layer.shape, pads, strict=False)]
+        pads = [(0, 0)] * len(window)
+    else:
+        rows = zip(layer.shape, pads, strict=False)
+        limits = [size + before for size, (before, _) in rows]
+    if ceil:
+        sizes = zip(layer.shape, window, strides, pads, limits, strict=False)
+        pads = [_reaching(*each) for each in sizes]
+    pairs = tuple((int(low), int(high)) for low, high in pads)
+    if len(window) == 1:
+        line = MaxPooling1D if kind == "max" else AveragePooling1D
+        return channels_first(line(window[0], strides[0], pairs[0])(layer))
+    plane: Any = MaxPooling2D if kind == "max" else AveragePooling2D
+    return channels_first(plane(tuple(window), tuple(strides), pairs)(layer))
+
+
+def _reaching(
+    size: int, window: int, step: int, pads: tuple[int, int], limit: int
+) -> tuple[int, int]:
+    """Return the padding with which the last window, which may reach beyond it, is there too.
+
+    ``limit`` is the first cell, counted from the padding before, that is padding after.
+    """
+    before, after = pads
+    whole = size + before + after
+    count = -(-(whole - window) // step) + 1
+    if (count - 1) * step >= limit:
+        count -= 1
+    return before, after + max(0, (count - 1) * step + window - whole)
