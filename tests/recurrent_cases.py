@@ -61,6 +61,20 @@ def _apart() -> Network:
     return Network(inputs=x, outputs=recipe(x))
 
 
+def _masked_states(recipe: Callable[..., Any], states: int, **options: Any) -> Any:
+    """Return the same with a mask, and with layers below that learn from it."""
+
+    def build() -> Network:
+        x, mask = ng.Input(ANY_LENGTH, name="x"), ng.Input((None, 1), name="mask")
+        given = [ng.Input((3,), name=f"begin_{k}") for k in range(states)]
+        begin = [ng.Dense(3, name=f"first_{k}")(each) for k, each in enumerate(given)]
+        made = recipe(3, return_state=True, return_sequences=True, **options)
+        outputs = made(ng.Dense(2)(x), begin, mask=ng.Activation("step")(mask))
+        return Network(inputs=[x, mask, *given], outputs=outputs)
+
+    return build
+
+
 def _given_mask() -> Network:
     x, mask = ng.Input(ANY_LENGTH, name="x"), ng.Input((None, 1), name="mask")
     valid = ng.Activation("step")(mask)
@@ -135,6 +149,15 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
         gaps=True,
         shape=FEW_STEPS,
     )
+    for name, recipe, states, options in (
+        ("simple_rnn", simple, 1, {"activation": "sigmoid"}),
+        ("lstm", lstm, 2, {}),
+        ("lstm_back", lstm, 2, {"go_backwards": True}),
+        ("gru", gru, 1, {}),
+        ("gru_before", gru, 1, {"reset_after": False, "go_backwards": True}),
+    ):
+        build = _masked_states(recipe, states, **options)
+        row(f"masked_states_{name}", build, *WAY, gaps=True)
     row("given_mask", _given_mask, *WAY, gaps=True)
     cell(
         "embedding_masked",

@@ -1,7 +1,7 @@
 """Cells: cycles of layers that are an LSTM, a GRU or a simple recurrent layer run as one operation.
 
 The guess goes by the kinds of the layers; it counts only if every connection is the cell's own.
-Whatever differs (a mask, noise on the states, another activation, a reader of a gate) goes step by
+Whatever differs (noise on the states, another activation, a reader of a gate) goes step by
 step through the general path, and gives the same numbers.
 """
 
@@ -92,9 +92,12 @@ def lower_cell(lowering: Lowering, layers: list[Layer]) -> bool:
         "bias": int(found.bias),
         "turned": int(found.delay < 0),
         "activation": hidden.activation.name if found.kind == "simple" else "tanh",
+        "masked": int(hidden.mask is not None),
         **lowering.pieces(),
     }
     inputs: list[str | Ref] = [lowering.read(found.source), joint]
+    if hidden.mask is not None:
+        inputs.append(lowering.read(hidden.mask))
     inputs += _first_states(lowering, found)
     memory = found.parts.get("cell")
     if memory is None or not (memory.stateful or _readers(layers, memory)):
@@ -146,7 +149,8 @@ def _is_exact(found: Found) -> bool:
     expected = expected_parts(found, units)
     for name, layer in found.parts.items():
         activation, aggregation, links = expected[name]
-        if layer.function is not None or layer.mask is not None or layer.size != units:
+        mask = found.hidden.mask if name in ("hidden", "cell") else None
+        if layer.function is not None or layer.mask is not mask or layer.size != units:
             return False
         if activation is not None and layer.activation.name != activation:
             return False
@@ -262,7 +266,8 @@ def _may_fuse(lowering: Lowering, found: Found, layers: list[Layer]) -> bool:
             return False
     if found.kind == "simple" and found.hidden.activation.name not in SIMPLE_ACTIVATIONS:
         return False
-    return id(found.source) in lowering.outputs
+    mask = found.hidden.mask
+    return id(found.source) in lowering.outputs and (mask is None or id(mask) in lowering.outputs)
 
 
 def _readers(layers: list[Layer], layer: Layer) -> list[Bundle]:

@@ -41,6 +41,8 @@ class Cell:
         Whether it runs from the last step to the first.
     activation : str
         Of the simple cell.
+    masked : bool
+        Whether some samples lack some steps.
     truncate : int or None
         Length of the pieces of truncated back-propagation through time.
     """
@@ -57,10 +59,12 @@ class Cell:
         bias: bool = True,
         backward: bool = False,
         activation: str = "tanh",
+        masked: bool = False,
         truncate: int | None = None,
     ) -> None:
         self.kind, self.features, self.units = kind, features, units
         self.truncate = truncate
+        self.skip = np.zeros((steps, 1, batch), bool) if masked else None
         self.activate, self.slope = rnn.ACTIVATIONS[activation]
         shapes = _SHAPES[kind](steps, batch, features, units, bias)
         self.work = {name: np.zeros(shape, dtype) for name, shape in shapes.items() if name != "K"}
@@ -97,6 +101,7 @@ def cell_forward(
     h: Array,
     h_first: Array | None = None,
     c_first: Array | None = None,
+    mask: Array | None = None,
 ) -> None:
     """Run a cell over all steps.
 
@@ -109,25 +114,33 @@ def cell_forward(
         Written: the state after each step.
     h_first, c_first : (batch, units) or None
         The state before the first step processed; 0 if None.
+    mask : (steps, batch, 1), of a masked cell
+        0 where a sample has no such step: its state stays as it is.
     """
     work = cell.work
     np.copyto(cell.x, x.transpose(2, 0, 1))
     cell.h_first[...] = 0 if h_first is None else h_first.T
+    if cell.skip is not None and mask is not None:
+        np.equal(mask.transpose(0, 2, 1), 0, out=cell.skip)
+    skip = None if cell.skip is None else cell.skip[cell.turn]
     (x_h,) = cell._timed("x_h")
     if cell.kind == "simple":
         rnn.simple_rnn_forward(
-            K, x_h, cell.features, work["net"], work["output"], cell.activate, work["K_t"]
-        )
+            K, x_h, cell.features, work["net"], work["output"], cell.activate, work["K_t"],
+            skip=skip,
+        )  # fmt: skip
     elif cell.kind == "lstm":
         work["c"][0] = 0 if c_first is None else c_first.T
-        rest = [work[name] for name in ("c", "gates", "tanh_c", "K_t", "step")]
-        lstm.lstm_forward(K, x_h, cell.features, *rest)
+        names: tuple[str, ...] = ("c", "gates", "tanh_c", "K_t", "step")
+        own = {name: work[name] for name in names}
+        lstm.lstm_forward(K, x_h, cell.features, **own, skip=skip)
     elif cell.kind == "gru":
-        rest = [work[name] for name in ("net", "gates", "U_t", "bias_q", "state")]
-        gru.gru_forward(K, x_h, cell.features, *rest)
+        own = {name: work[name] for name in ("net", "gates", "U_t", "bias_q", "state")}
+        gru.gru_forward(K, x_h, cell.features, **own, skip=skip)
     else:
         names = ("net", "gates", "reset_h", "U_zr_t", "U_q_t", "bias_q", "state", "step")
-        gru_before.gru_before_forward(K, x_h, cell.features, *(work[name] for name in names))
+        own = {name: work[name] for name in names}
+        gru_before.gru_before_forward(K, x_h, cell.features, **own, skip=skip)
     np.copyto(h, cell.h.transpose(1, 2, 0))
 
 
@@ -171,17 +184,19 @@ def cell_backward(
     d_state, d_net = cell._timed("d_h", "d_net")
     turned_x = cell._timed("d_x")[0] if d_x is not None else None
     x_h = cell._timed("x_h")[0]
+    skip = None if cell.skip is None else cell.skip[cell.turn]
     if cell.kind == "simple":
         rnn.simple_rnn_backward(
             K, cell.features, work["net"], work["output"], cell.slope, d_state, turned_x, d_net,
-            work["slopes"], work["d_x_h"], truncate=cell.truncate,
+            work["slopes"], work["d_x_h"], skip=skip, truncate=cell.truncate,
         )  # fmt: skip
     elif cell.kind == "lstm":
         work["d_c"][...] = 0 if d_c_last is None else d_c_last.T
         names: tuple[str, ...] = ("slopes", "cell_slopes", "d", "d_x_h", "step")
         lstm.lstm_backward(
             K, cell.features, work["c"], work["gates"], work["tanh_c"], d_state, work["d_c"],
-            turned_x, d_net, **{name: work[name] for name in names}, truncate=cell.truncate,
+            turned_x, d_net, **{name: work[name] for name in names}, skip=skip,
+            truncate=cell.truncate,
         )  # fmt: skip
     elif cell.kind == "gru":
         names = ("U_q_zr", "slopes", "d", "step")

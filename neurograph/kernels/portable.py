@@ -100,7 +100,7 @@ def sigmoid(x: Any) -> Any:
 
 
 def cell_forward(
-    cell: Cell, K: Any, x: Any, h: Any, h_first: Any = None, c_first: Any = None
+    cell: Cell, K: Any, x: Any, h: Any, h_first: Any = None, c_first: Any = None, mask: Any = None
 ) -> None:
     """Run a recurrent layer: x (steps, batch, features) to h (steps, batch, units)."""
     features, n = x.shape[2], h.shape[2]
@@ -117,6 +117,7 @@ def cell_forward(
     steps = range(len(x))
     for t in reversed(steps) if cell.options["backward"] else steps:
         net = x[t] @ W + (bias[0] if len(bias) else 0.0)
+        before = state, memory
         if cell.kind == "simple":
             state = activate(net + state @ U)
         elif cell.kind == "lstm":
@@ -129,6 +130,8 @@ def cell_forward(
             own = slice(2 * n, None)
             inner = r * past[:, own] if cell.kind == "gru" else (r * state) @ U[:, own]
             state = z * state + (1.0 - z) * np.tanh(net[:, own] + inner)
+        if mask is not None:  # where a sample has no such step all stays as it is
+            state, memory = np.where(mask[t], (state, memory), before)
         h[t] = state
     cell.memory = memory
 

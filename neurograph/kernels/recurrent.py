@@ -112,6 +112,13 @@ def transpose_into(matrix: Array, transposed: Array) -> None:
         np.copyto(transposed[:, start : start + 16], matrix[start : start + 16].T)
 
 
+def skipped(skip: Array | None, steps: int) -> list[Array | None]:
+    """Return for every step which samples lack it, None where all have it."""
+    if skip is None:
+        return [None] * steps
+    return [each if each.any() else None for each in skip]
+
+
 def weight_gradient(x_h: Array, d_net: Array, d_K: Array) -> None:
     """Write the gradient of the stacked weights, over all steps in one product.
 
@@ -205,6 +212,7 @@ def simple_rnn_forward(
     transpose_into(K, K_t)
     read = x_h.transpose(1, 0, 2)
     states = read[:, features:after]
+    lacking = skipped(skip, len(net))
     rows = zip(read[:-1], net, output, states[:-1], states[1:], strict=True)
     for t, (read_t, net_t, output_t, before, now) in enumerate(rows):
         np.matmul(K_t, read_t, out=net_t)
@@ -212,8 +220,8 @@ def simple_rnn_forward(
             np.add(net_t, extra[t], out=net_t)
         activate(net_t, output_t)
         np.copyto(now, output_t)
-        if skip is not None:
-            np.copyto(now, before, where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(now, before, where=without)
 
 
 def simple_rnn_backward(
@@ -265,6 +273,7 @@ def simple_rnn_backward(
     steps, units, _ = net.shape
     first = 0 if d_x is not None else features
     weights, d_read, d_before = K[first : features + units], d_x_h[first:], d_x_h[features:]
+    lacking = skipped(skip, steps)
     net, output, d_write = net[::-1], output[::-1], d_net.transpose(1, 0, 2)[::-1]
     for begin in range(0, steps, len(slopes)):  # from the last step to the first
         part = slice(begin, min(begin + len(slopes), steps))
@@ -275,13 +284,13 @@ def simple_rnn_backward(
             range(steps - 1 - begin, -1, -1), rows, strict=False
         ):
             np.multiply(d, d_now, out=d)
-            if skip is not None:
-                np.copyto(d, 0, where=skip[t])
+            if (without := lacking[t]) is not None:
+                np.copyto(d, 0, where=without)
             np.copyto(write, d)
             np.matmul(weights, d, out=d_read)
             if d_x is not None:
                 np.copyto(d_x[t], d_x_h[:features])
             if not truncate or t == 0 or t % truncate:
                 np.add(d_past, d_before, out=d_past)
-                if skip is not None:
-                    np.add(d_past, d_now, out=d_past, where=skip[t])
+                if (without := lacking[t]) is not None:
+                    np.add(d_past, d_now, out=d_past, where=without)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.kernels.recurrent import transpose_into
+from neurograph.kernels.recurrent import skipped, transpose_into
 
 Array = NDArray[Any]
 
@@ -124,6 +124,7 @@ def gru_forward(
     recurrent, both = blocks[:, : 3 * units], blocks[:, units : 3 * units]
     states = read[:, :units]
     np.copyto(state, states[0])
+    lacking = skipped(skip, steps)
     rows = zip(read, net[:, :two], net[:, two:], recurrent, both, gates, states[1:], strict=False)
     for t, (read_t, net_zr, net_q, product, zr, (past, z, r, q), now) in enumerate(rows):
         np.matmul(U_t, read_t, out=product)
@@ -136,13 +137,13 @@ def gru_forward(
         np.add(q, net_q, out=q)
         np.add(q, bias_q, out=q)
         np.tanh(q, out=q)
-        if skip is not None:
-            np.copyto(z, 1, where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(z, 1, where=without)
         np.subtract(state, q, out=state)
         np.multiply(state, z, out=state)
         np.add(state, q, out=state)
-        if skip is not None:
-            np.copyto(state, states[t], where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(state, states[t], where=without)
         np.copyto(now, state)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.kernels.recurrent import transpose_into
+from neurograph.kernels.recurrent import skipped, transpose_into
 from neurograph.kernels.recurrent_gru import gru_slopes, input_projection
 
 Array = NDArray[Any]
@@ -114,6 +114,7 @@ def gru_before_forward(
     both = gates.reshape(steps, 3 * units, batch)[:, :two]
     states, reset = read[:, :units], reset_h.transpose(1, 0, 2)
     np.copyto(state, states[0])
+    lacking = skipped(skip, steps)
     rows = zip(read, net[:, :two], net[:, two:], both, gates, reset, states[1:], strict=False)
     for t, (read_t, net_zr, net_q, zr, (z, r, q), reset_t, now) in enumerate(rows):
         np.matmul(U_zr_t, read_t, out=zr)
@@ -128,13 +129,13 @@ def gru_before_forward(
         np.add(q, net_q, out=q)
         np.add(q, bias_q, out=q)
         np.tanh(q, out=q)
-        if skip is not None:
-            np.copyto(z, 1, where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(z, 1, where=without)
         np.subtract(state, q, out=state)
         np.multiply(state, z, out=state)
         np.add(state, q, out=state)
-        if skip is not None:
-            np.copyto(state, states[t], where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(state, states[t], where=without)
         np.copyto(now, state)
 
 

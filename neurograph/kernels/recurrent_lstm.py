@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.kernels.recurrent import transpose_into
+from neurograph.kernels.recurrent import skipped, transpose_into
 
 Array = NDArray[Any]
 
@@ -102,6 +102,7 @@ def lstm_forward(
     steps, _, units, batch = gates.shape
     x_h[features + units :] = 1
     half = np.array(0.5, gates.dtype)
+    lacking = skipped(skip, steps)
     closed = np.array([0, 1, 0, 0], gates.dtype).reshape(4, 1, 1)
     transpose_into(K, K_t)
     for part in K_t[: 2 * units], K_t[3 * units :]:
@@ -120,16 +121,16 @@ def lstm_forward(
         np.add(i_f, half, out=i_f)
         np.multiply(o, half, out=o)
         np.add(o, half, out=o)
-        if skip is not None:
-            np.copyto(gates[t], closed, where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(gates[t], closed, where=without)
         np.multiply(f, c_past, out=c_now)
         np.multiply(i, g, out=step)
         np.add(c_now, step, out=c_now)
         np.tanh(c_now, out=tanh_now)
         np.multiply(o, tanh_now, out=step)
         np.copyto(h_now, step)
-        if skip is not None:
-            np.copyto(h_now, read[t, features : features + units], where=skip[t])
+        if (without := lacking[t]) is not None:
+            np.copyto(h_now, read[t, features : features + units], where=without)
 
 
 def lstm_slopes(gates: Array, c: Array, tanh_c: Array, slopes: Array, cell_slopes: Array) -> None:
@@ -212,6 +213,7 @@ def lstm_backward(
     first = 0 if d_x is not None else features
     weights, d_read, d_before = K[first : features + units], d_x_h[first:], d_x_h[features:]
     d_i, d_f, d_g, d_o = d.reshape(4, units, batch)
+    lacking = skipped(skip, steps)
     gates, c, tanh_c = gates[::-1], c[-2::-1], tanh_c[::-1]
     d_write = d_net.transpose(1, 0, 2)[::-1]
     for begin in range(0, steps, len(slopes)):  # from the last step to the first
@@ -238,5 +240,5 @@ def lstm_backward(
                 continue
             np.multiply(d_c, forget, out=d_c)
             np.add(d_past, d_before, out=d_past)
-            if skip is not None:
-                np.add(d_past, d_now, out=d_past, where=skip[t])
+            if (without := lacking[t]) is not None:
+                np.add(d_past, d_now, out=d_past, where=without)

@@ -63,13 +63,15 @@ register(Operation("hold", _emit_hold, _gradient_hold))
 register(Operation("hold_gradient", _emit_hold_gradient))
 
 
-# cell: a recurrent layer through all its steps; x, weights, then the initial states there are.
+# cell: a recurrent layer through all its steps; x, weights, its mask if it is masked, then the
+# initial states there are.
 # Inputs and states have the batch first or the nodes first, each for itself. last_memory: what its
 # memory (an LSTM's cell state) is after them, an array that ``last`` names
 
 
 def _gradient_cell(backward: Backward, statement: Statement) -> None:
     x, weights, *firsts = statement.inputs
+    firsts = firsts[bool(statement.get("masked")) :]
     wanted_x, wanted_weights = backward.wanted(x), backward.wanted(weights)
     wanted = [each for each in firsts if backward.wanted(each)]
     last = statement.get("last")
@@ -104,6 +106,7 @@ def _cell(e: Emitter, statement: Statement) -> str:
     features = statement.get("features")
     options = [f"bias={bool(statement.get('bias'))}", f"backward={bool(statement.get('turned'))}"]
     options += [f"activation='{statement.get('activation')}'"]
+    options += ["masked=True"] if statement.get("masked") else []
     options += [f"truncate={statement.get('truncate')}"] if statement.get("truncate") else []
     return e.top(
         f"{name}_cell",
@@ -119,8 +122,10 @@ def _nodes_last(e: Emitter, ref: Ref) -> str:
 
 
 def _emit_cell(e: Emitter, statement: Statement) -> None:
-    weights, *firsts = (e.name(ref) for ref in statement.inputs[1:])
-    states = "".join(f", {each}" for each in firsts)
+    weights, *rest = (e.name(ref) for ref in statement.inputs[1:])
+    masked = bool(statement.get("masked"))
+    states = "".join(f", {each}" for each in rest[masked:])
+    states += f", mask={rest[0]}" if masked else ""
     x, out = _nodes_last(e, statement.inputs[0]), _nodes_last(e, statement.out)
     e.line(f"cell_forward({_cell(e, statement)}, {weights}, {x}, {out}{states})")
 
