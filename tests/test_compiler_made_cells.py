@@ -18,7 +18,7 @@ from neurograph.functions import Activation
 from neurograph.graph.network import Network
 
 
-def data(net: Network, steps: int = 5, batch: int = 3) -> tuple[Any, Any]:
+def data(net: Network, steps: int = 4, batch: int = 2) -> tuple[Any, Any]:
     rng = np.random.default_rng(4)
     return tuple(rng.normal(size=(batch, steps, *p.shape)) for p in (*net.inputs, *net.outputs))  # type: ignore[return-value]
 
@@ -42,11 +42,10 @@ def check(net: Network, *kinds: str, passes: Any = None) -> Any:
 # what is a cell --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("delay", [1, -1])
+@pytest.mark.parametrize(("delay", "bias"), [(1, True), (-1, True), (1, False)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cell_made_by_hand_is_one_operation(kind: str, delay: int, bias: bool) -> None:
-    for passes in (None, ()):
+    for passes in (None, ()) if delay < 0 else (None,):
         net, _ = one_cell(kind, bias=bias, delay=delay, initial=bias)
         model = check(net, kind, passes=passes)
         assert "for t in" not in model.source.partition("def backward")[0]
