@@ -423,3 +423,57 @@ a -> y [delay 2]            dense       every node feeds every node            1
 --------------------------  ----------  ---------------------------  -----------  ----------  -----  -----
 all                                     6 blocks                              11          11     22     88"""  # noqa: E501
     )
+
+
+# weights that are 1 for good --------------------------------------------------------------------
+
+
+def _peepholes(**options: Any) -> tuple[ng.Network, list[ng.Node]]:
+    """Return a loop through product nodes that no cell has."""
+    x = [ng.InputNode(f"x{k}") for k in range(3)]
+    gate = [ng.Node("sigmoid", name=f"gate{k}") for k in range(3)]
+    memory = [ng.Node("tanh", name=f"memory{k}", initial=0.5) for k in range(3)]
+    kept = [ng.Node("identity", "product", name=f"kept{k}") for k in range(3)]
+    for k in range(3):
+        ng.Connection(x[k], gate[k], weight=0.7)
+        ng.Connection(memory[k - 1], gate[k], weight=-0.4, delay=1)
+        ng.Connection(gate[k], kept[k], **options)
+        ng.Connection(memory[k], kept[k], delay=1, **options)
+        ng.Connection(kept[k], memory[k], weight=0.6)
+        ng.Connection(x[k], memory[k], weight=0.3)
+    return ng.Network(inputs=x, outputs=memory), kept
+
+
+def _agree(net: ng.Network, model: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 4, 3))
+    expected = walk(net, x, y, "sse")
+    assert not differences(train_step(model, x, y), expected, 1e-9)
+    assert not differences(inspect(model, x, y), expected, 1e-9)
+
+
+@pytest.mark.parametrize("passes", [None, ()])
+def test_factors_of_constant_weight_one_are_read_where_they_lie(passes: Any) -> None:
+    net, kept = _peepholes(weight=1.0, trainable=False)
+    model = net.compile("sgd", "sse", dtype="float64", passes=passes)
+    _agree(net, model)
+    assert "signal" not in str(model.program)
+    kept[1].upstream[0].weight = -0.5
+    _agree(net, model)
+    assert "signal" in str(model.program)
+
+
+def test_factors_whose_weights_are_trained_are_scaled() -> None:
+    net, _ = _peepholes(weight=1.0)
+    model = net.compile("sgd", "sse", dtype="float64")
+    _agree(net, model)
+    assert "signal" in str(model.program)
+
+
+def test_a_parameter_may_be_called_constant() -> None:
+    shared = ng.Parameter(1.0, name="constant", trainable=False)
+    net, _ = _peepholes(parameter=shared)
+    model = net.compile("sgd", "sse", dtype="float64")
+    _agree(net, model)
+    shared.value = 0.3
+    _agree(net, model)

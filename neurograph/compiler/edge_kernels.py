@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurograph.compiler.names import joint_label, joint_name, late_name
 from neurograph.compiler.operations.edges import SparseTable, WeightIndex
 from neurograph.compiler.program import Ref
-from neurograph.compiler.recognise import Edges, Pattern, affine, recognise
+from neurograph.compiler.recognise import Edges, Pattern, affine, constant_weights, recognise
 from neurograph.graph.distinct import all_differ, distinct
 from neurograph.parameter import Parameter
 
@@ -61,6 +61,7 @@ class EdgeKernels:
         self.lowering = lowering
         self.builder = lowering.builder
         self.parameters = parameters
+        self._constants: dict[float, Parameter] = {}
 
     def note(self, block: str, kernel: str, reason: str, edges: Edges) -> None:
         """Add a row to the table of ``model.explain()``."""
@@ -114,9 +115,11 @@ class EdgeKernels:
 
     def rows(self, x: Ref, rows: Indices, into: Into) -> Ref:
         """Return some rows: a part where they lie together, else a copy of them."""
-        array, name = self.builder.arrays[x.name], into.source(rows)
-        if x.offset is not None:
-            name = joint_name(rows, into.label_of)
+        late = x.offset is not None
+        return self._picked(x, rows, joint_name(rows, into.label_of) if late else into.source(rows))
+
+    def _picked(self, x: Ref, rows: Indices, name: str) -> Ref:
+        array = self.builder.arrays[x.name]
         if np.array_equal(rows, rows[0] + np.arange(len(rows))):
             lead: list[tuple[int, int | None]] = [(0, None)] * (len(array.dims) - 2)
             place = (int(rows[0]), int(rows[0]) + len(rows))
@@ -130,6 +133,8 @@ class EdgeKernels:
 
     def signals(self, rows: Ref, edges: Edges, name: str) -> Ref:
         """Return weight * output of one connection into each node, as rows."""
+        if self._are_ones(edges):
+            return self._picked(rows, edges.ups, f"{name}_from")
         array = self.builder.arrays[rows.name]
         step = None if rows.offset is None else 0
         dims = (*array.dims[:-2], len(edges), array.dims[-1])
@@ -141,21 +146,41 @@ class EdgeKernels:
         self.builder.emit("scale", signal, picked, weights)
         return signal
 
+    def _are_ones(self, edges: Edges) -> bool:
+        """Whether all weights are 1 for good, and nobody asks for their gradients."""
+        weights = constant_weights(self.parameters, edges.owners, edges.addresses)
+        if self.lowering.keep or (weights != 1.0).any():
+            return False
+        self.keep_constants(edges, weights)
+        return True
+
+    def keep_constants(self, edges: Edges, weights: NDArray[np.float64]) -> None:
+        """Note that the program is right only while some edges have these weights."""
+        for owner in distinct(edges.owners).tolist():
+            some, parameter = edges.owners == owner, self.parameters[owner]
+            if not self._is_constant(parameter):
+                self.lowering.take_as_constant(parameter, edges.addresses[some], weights[some])
+
     # weights ----------------------------------------------------------------------------------
 
     def owner(self, parameter: Parameter | None, constant: float) -> int:
         """Return the number of a parameter; constants become one that is never trained."""
         if parameter is None:
-            parameter = Parameter(constant, name="constant", trainable=False)
+            fresh = Parameter(constant, name="constant", trainable=False)
+            parameter = self._constants.setdefault(constant, fresh)
         for number, known in enumerate(self.parameters):
             if known is parameter:
                 return number
         self.parameters.append(parameter)
         return len(self.parameters) - 1
 
+    def _is_constant(self, parameter: Parameter) -> bool:
+        """Whether it stands for the constant weight of bundles."""
+        return any(parameter is each for each in self._constants.values())
+
     def _flat(self, owner: int) -> str:
         parameter = self.parameters[owner]
-        if parameter.name == "constant" and not parameter.trainable:
+        if self._is_constant(parameter):
             return self.lowering.table("constant", parameter.value, (1,))
         name = self.lowering.parameter(parameter)
         return self.builder.reshape(name, (parameter.size,))

@@ -22,7 +22,6 @@ from neurograph.compiler.program import Ref, View
 from neurograph.compiler.recognise import Edges
 from neurograph.errors import GraphError
 from neurograph.graph.connections import Bundle
-from neurograph.graph.distinct import distinct
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Port
 from neurograph.graph.node import ConstNode
@@ -144,14 +143,6 @@ class Irregular:
     def feeds(self, layer: Layer) -> bool:
         """Whether hand-made connections lead into a library layer."""
         return len(self.arrangement.edges_into_layer(layer)) > 0
-
-    def keep_constants(self, chosen: Indices, values: NDArray[np.float64]) -> None:
-        """Note that a program is right only while some edges of the table have these weights."""
-        edges = self.arrangement.all_edges(chosen)
-        for owner in distinct(edges.owners).tolist():
-            some = edges.owners == owner
-            parameter = self.kernels.parameters[owner]
-            self.lowering.take_as_constant(parameter, edges.addresses[some], values[some])
 
     def add_edges(
         self, net: Ref, source: int, delay: int, edges: Edges, nodes: int, into: tuple[str, str]

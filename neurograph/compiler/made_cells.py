@@ -169,7 +169,9 @@ class _Cycle:
         self.downs = table.downs[self.edges] - start
         self.ups, self.delays = table.ups[self.edges], table.delays[self.edges]
         self.inside, self.const = inside[self.ups], finder.const[self.ups]
-        self.weights = constant_weights(table, self.edges)
+        self.weights = constant_weights(
+            table.parameters, table.owners[self.edges], table.addresses[self.edges]
+        )
         self._read = np.flatnonzero(inside[table.ups] & ~inside[table.downs])
 
     def cell(self) -> MadeCell | None:

@@ -44,7 +44,7 @@ def lower_made_cell(irregular: Irregular, cell: MadeCell, states: Block) -> None
         "made by hand: all gates and steps in one operation",
         everything,
     )
-    irregular.keep_constants(cell.fixed, cell.constants)
+    kernels.keep_constants(arrangement.all_edges(cell.fixed), cell.constants)
 
 
 def _label(irregular: Irregular, cell: MadeCell, feature: int) -> str:

@@ -71,14 +71,14 @@ def _pooling(
     edges = np.flatnonzero(inside[table.downs])
     if target is None or table.ups[edges].min() < start or table.delays[edges].any():
         return None
-    if (constant_weights(table, edges) != 1.0).any():
+    own = table.owners[edges], table.addresses[edges]
+    if (constant_weights(table.parameters, *own) != 1.0).any():
         return None
     sources, ups = np.unique(table.ups[edges] - start, return_inverse=True)
     source = grid_of([nodes[index].position for index in sources.tolist()])
     if source is None:
         return None
     downs = np.searchsorted(members, table.downs[edges] - start)
-    own = table.owners[edges], table.addresses[edges]
     geometry = pooling_of(Edges(ups, downs, *own), source, target)
     if geometry is None:
         return None

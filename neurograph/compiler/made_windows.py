@@ -41,13 +41,14 @@ def pool(irregular: Irregular, pooling: MadePooling, block: Block, net: Ref, nam
     if apart:
         builder.emit("copy", net, maps)
     height, width = pooling.geometry.kernel
+    edges = arrangement.all_edges(pooling.edges)
     irregular.kernels.note(
         into.block(rows),
         f"{block.aggregation} pool",
         f"windows of {height}x{width} in a grid, with weights 1 that are not trained",
-        arrangement.all_edges(pooling.edges),
+        edges,
     )
-    irregular.keep_constants(pooling.edges, np.ones(len(pooling.edges)))
+    irregular.kernels.keep_constants(edges, np.ones(len(edges)))
 
 
 def convolve(irregular: Irregular, block: Block, target: Ref, edges: Edges, name: str) -> Edges:

@@ -6,13 +6,14 @@ speed, never correctness. What has no pattern is sparse, or dense with zeros whe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.graph.distinct import all_differ, distinct
-from neurograph.graph.handmade import EdgeTable
+from neurograph.parameter import Parameter
 
 Indices = NDArray[np.int64]
 
@@ -44,12 +45,13 @@ class Edges:
         )
 
 
-def constant_weights(table: EdgeTable, chosen: Indices) -> NDArray[np.float64]:
-    """Return the weights of some edges of a table: nan where training may change them."""
-    weights = np.full(len(chosen), np.nan)
-    owners, addresses = table.owners[chosen], table.addresses[chosen]
+def constant_weights(
+    parameters: Sequence[Parameter], owners: Indices, addresses: Indices
+) -> NDArray[np.float64]:
+    """Return the weights at some addresses: nan where training may change them."""
+    weights = np.full(len(owners), np.nan)
     for owner in distinct(owners).tolist():
-        parameter, some = table.parameters[owner], owners == owner
+        parameter, some = parameters[owner], owners == owner
         values = parameter.value.reshape(-1)[addresses[some]].astype(np.float64)
         if parameter.trainable and parameter.frozen is None:
             continue
