@@ -29,6 +29,9 @@ def test_bench_prints_a_table_and_writes_json(capfd, tmp_path):
         assert each["error"] == ""
         assert len(each["seconds"]) == 2
         assert all(seconds > 0 for seconds in each["seconds"])
+        # one thread cannot work longer than it takes, but for the clocks' grain
+        pairs = zip(each["processor"], each["seconds"], strict=True)
+        assert all(0 < busy < 50 * seconds for busy, seconds in pairs)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ class Result:
     row, contender : str
     seconds : list of float
         The median time of a step in each round.
+    processor : list of float
+        The processor time of a step, all threads together, in each round.
     ready : float
         Seconds to import, build and warm up.
     memory : float or None
@@ -38,6 +40,7 @@ class Result:
     row: str
     contender: str
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     ready: float = 0.0
     memory: float | None = None
     kernels: list[str] = field(default_factory=list)
@@ -92,6 +95,7 @@ class Worker:
             self.result.error = str(found["error"])
             return
         self.result.seconds.append(float(str(found["seconds"])))
+        self.result.processor.append(float(str(found["processor"])))
         memory = found.get("memory")
         self.result.memory = None if memory is None else float(str(memory))
 

@@ -35,19 +35,24 @@ def main() -> None:
         return
     say({"ready": time.perf_counter() - start, "kernels": kernels()})
     for _ in sys.stdin:
-        say({"seconds": turn(step), "memory": peak_memory()})
+        seconds, processor = turn(step)
+        say({"seconds": seconds, "processor": processor, "memory": peak_memory()})
 
 
-def turn(step: Callable[[], object]) -> float:
-    """Return the median time of a step, of as many as take about a fifth of a second."""
+def turn(step: Callable[[], object]) -> tuple[float, float]:
+    """Return the median time of a step, of as many as take about a fifth of a second.
+
+    And the mean time that its processors worked for it, all threads together: waiting for other
+    processes is not in it, though caches shared with them are.
+    """
     step()
     times: list[float] = []
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     while len(times) < 3 or (time.perf_counter() - begun < TURN and len(times) < MOST_STEPS):
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(times), (time.process_time() - worked) / len(times)
 
 
 def say(what: dict[str, Any]) -> None:

@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"{platform.machine()}, threads of each: {threads}; milliseconds a step, median of the "
         f"rounds ({arguments.rounds}),\n± half the distance of the quartiles; ratio: theirs over "
-        f"ours (above 1 ours is faster)\n"
+        f"ours (above 1 ours is faster); busy: least\nprocessor time of a step, all threads "
+        f"together, which other programs disturb the least\n"
     )
     results: list[Result] = []
     for name in names:
@@ -95,7 +96,7 @@ def show(results: Sequence[Result]) -> None:
         memory = "" if each.memory is None else f"{each.memory / 1e6:6.0f} MB"
         print(
             f"  {each.contender:13} {1e3 * each.median:10.4f} ms ±{each.spread:4.0%}  {ratio:>6}"
-            f"  {memory}  ready in {each.ready:.1f} s"
+            f"  busy {1e3 * min(each.processor):8.3f} ms  {memory}  ready in {each.ready:.1f} s"
         )
     print(flush=True)
 
