@@ -21,9 +21,10 @@ import neurograph as ng
 LAYERS = {"SimpleRNN": ng.SimpleRNN, "LSTM": ng.LSTM, "GRU": ng.GRU}
 
 
-def prices(path: Path | None) -> ng.datasets.Dataset:
+def prices(given: str) -> ng.datasets.Dataset:
     """Return windows of 60 days, unscaled."""
-    if path is None or not path.exists():
+    path = Path(given or Path(os.environ.get("NEUROGRAPH_DATA", "."), "stock/SH600519.csv"))
+    if not given and not path.exists():
         return ng.datasets.prices(window=60, test=300)
     table = ng.datasets.read_stock(path)
     return ng.datasets.from_series(
@@ -52,17 +53,17 @@ def network(layer: type, quick: bool) -> ng.Network:
 
 
 def main(path: str = "", quick: bool = False, folder: str = ".") -> dict[str, float]:
-    usual = Path(os.environ.get("NEUROGRAPH_DATA", ".")) / "stock/SH600519.csv"
-    raw = prices(Path(path) if path else usual)
+    raw = prices(path)
     data = raw.scaled()
     print(data)
     truth = raw.test.y[:, 0]
     said = {"as today": raw.test.x[:, -1, 0]}
-    epochs = 1 if quick else 40_000 // len(data.train.x)
+    epochs = 1 if quick else -(-40_000 // len(data.train.x))
     batch, rate = (128, 0.01) if quick else (64, 0.001)
     for name, layer in LAYERS.items():
+        print(name)
         model = network(layer, quick).compile(ng.Adam(rate), "mse")
-        model.fit(*data.train, epochs=epochs, batch_size=batch, verbose=0)
+        model.fit(*data.train, epochs=epochs, batch_size=batch, verbose=0 if quick else 1)
         said[name] = data.scaler.inverse(model.predict(data.test.x))[:, 0]
 
     print("           mse        rmse      mae")
