@@ -1,8 +1,9 @@
 """A character model reads first names and invents new ones.
 
-At each letter an LSTM says how likely every next one is. A name begins and ends with a dot; drawn
-letter by letter, the answers make names. Its worth is measured on names that it has not seen, in
-bits a letter, beside the frequencies of letters and of pairs of letters.
+At each letter an LSTM says how likely every next one is. Its worth is measured on names that it has
+not seen, in bits a letter, beside the frequencies of letters and of pairs of letters. A name begins
+and ends with a dot; to invent one, a network with the same weights that keeps its states reads a
+letter, says what may follow, and reads next what was drawn.
 
     python examples/inventing_names.py
 """
@@ -40,31 +41,38 @@ def frequencies(train: tuple, x: np.ndarray) -> dict[str, np.ndarray]:
     return {name: (each / each.sum(axis=1, keepdims=True))[x] for name, each in tables.items()}
 
 
-def invent(model: ng.Model, count: int, temperature: float, seed: int = 0) -> list[str]:
-    """Draw names letter by letter; what a dot follows is done."""
-    rng = np.random.default_rng(seed)
-    codes = np.zeros((count, LONGEST), int)
+def network(steps: int, units: int, stateful: bool = False) -> ng.Network:
+    return ng.Network(
+        [
+            ng.Input((steps,)),
+            ng.Embedding(len(LETTERS), 16),
+            ng.LSTM(units, return_sequences=True, stateful=stateful),
+            ng.Dense(len(LETTERS), activation="softmax"),
+        ],
+        name="names",
+        seed=0,
+    )
+
+
+def invent(model: ng.Model, count: int, temperature: float) -> list[str]:
+    """Draw names with a model that reads one letter and keeps its states for the next."""
+    rng = np.random.default_rng(0)
+    model.reset_states()
+    codes = np.zeros((count, LONGEST), int)  # they begin with a dot
     for step in range(LONGEST - 1):
-        shares = model.predict(codes, batch_size=count)[:, step]
-        drawn = ng.datasets.sample_classes(shares, temperature, rng)
-        codes[:, step + 1] = np.where((step > 0) & (codes[:, step] == 0), 0, drawn)
-    return [name for name in LETTERS.decode(codes) if name]
+        shares = model.predict(codes[:, step : step + 1], batch_size=count)[:, 0]
+        codes[:, step + 1] = ng.datasets.sample_classes(shares, temperature, rng)
+    letters = codes[:, 1:]
+    ended = np.cumprod(letters > 0, axis=1)  # 0 from the first dot on
+    return [name for name in LETTERS.decode(letters * ended) if name]
 
 
 def main(quick: bool = False) -> tuple[dict[str, float], list[str]]:
     data = ng.datasets.names()
     shuffled = np.random.default_rng(0).permutation(data.train.x)  # they come by frequency
     train, test = sequences(shuffled), sequences(data.test.x)
-    net = ng.Network(
-        [
-            ng.Input((LONGEST,)),
-            ng.Embedding(len(LETTERS), 16),
-            ng.LSTM(16 if quick else 128, return_sequences=True),
-            ng.Dense(len(LETTERS), activation="softmax"),
-        ],
-        name="names",
-        seed=0,
-    )
+    units = 16 if quick else 128
+    net = network(LONGEST, units)
     model = net.compile("adam(0.003)", "sparse_categorical_crossentropy")
     x, y, counts = train
     model.fit(
@@ -83,16 +91,17 @@ def main(quick: bool = False) -> tuple[dict[str, float], list[str]]:
     }
     print("bits a letter:", ", ".join(f"{value:.2f} by {name}" for name, value in found.items()))
 
+    reader = network(1, units, stateful=True)
+    reader.set_weights(net.get_weights())
+    author = reader.compile()
     known = {*data.train.x.tolist(), *data.test.x.tolist()}
     new: list[str] = []
     for temperature in (0.5, 0.8, 1.0):
-        names = invent(model, 200, temperature)
+        names = invent(author, 200, temperature)
         new = sorted(set(names) - known)
         share = sum(name in known for name in names) / len(names)
-        print(
-            f"temperature {temperature}: {share:.0%} are in the census, new are",
-            *new[:: len(new) // 12 + 1],
-        )
+        some = " ".join(new[:: len(new) // 12 + 1])
+        print(f"temperature {temperature}: {share:.0%} are in the census, new are {some}")
     return found, new
 
 
