@@ -12,6 +12,7 @@ from neurograph.errors import OptionError
 from neurograph.graph.connection import Connection
 from neurograph.graph.node import Node
 from neurograph.inspect.reading import Reading
+from neurograph.inspect.writing import number
 from neurograph.train.model import Model
 
 
@@ -53,17 +54,17 @@ def _run_sample(model: Model, arguments: argparse.Namespace) -> bool:
         print("no data: weights only (--data NAME runs a sample)\n")
         return False
     ready = fitted(data, model.network)
-    number = arguments.sample
-    if not 0 <= number < len(ready.x_test):
+    chosen = arguments.sample
+    if not 0 <= chosen < len(ready.x_test):
         raise OptionError(
-            f"there is no sample {number}: {data.name} holds out {len(ready.x_test):,}, counted "
+            f"there is no sample {chosen}: {data.name} holds out {len(ready.x_test):,}, counted "
             f"from 0"
         )
     if model.losses[0].name == "mse":
         model = Model(model.network, loss=loss_for(data, model.network))
-    loss = model.inspect(ready.x_test[number : number + 1], ready.y_test[number : number + 1])
-    what = f", a {data.class_names[int(data.y_test[number])]}" if data.class_names else ""
-    print(f"sample {number} of {data.name}{what}: loss {loss:.6g}\n")
+    loss = model.inspect(ready.x_test[chosen : chosen + 1], ready.y_test[chosen : chosen + 1])
+    what = f", a {data.class_names[int(data.y_test[chosen])]}" if data.class_names else ""
+    print(f"sample {chosen} of {data.name}{what}: loss {loss:.6g}\n")
     return True
 
 
@@ -78,7 +79,7 @@ def show_node(node: Node, top: int, ran: bool) -> None:
         values = {what: reading.value(node, what) for what in ("net", "output", "delta")}
         if not node.takes_connections:
             del values["net"]
-        print("  " + ", ".join(f"{what} {value:.6g}" for what, value in values.items()))
+        print("  " + ", ".join(f"{what} {number(value)}" for what, value in values.items()))
 
     def carried(each: Connection) -> float:
         return 0.0 if reading is None else (reading.arriving(each) or 0.0)
@@ -108,7 +109,7 @@ def _show(
     table = [(title, "weight", *((*names, "gradient") if ran else ()))]
     for each, value, product in rows[:top]:
         numbers = (each.weight, *((value, product, each.gradient) if ran else ()))
-        table.append((each.label, *(f"{number:.6g}" for number in numbers)))
+        table.append((each.label, *map(number, numbers)))
     widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
     print()
     for row in table:
@@ -124,7 +125,7 @@ def _show(
 def show_connection(connection: Connection, ran: bool) -> None:
     """Print a connection: its weight, gradient, and two nodes."""
     print(connection.label)
-    rows = [("weight", f"{connection.weight:.6g}"), ("trained", str(connection.trainable).lower())]
+    rows = [("weight", number(connection.weight)), ("trained", str(connection.trainable).lower())]
     if connection.delay:
         rows.append(("delay", str(connection.delay)))
     parameter = connection.parameter
@@ -134,9 +135,9 @@ def show_connection(connection: Connection, ran: bool) -> None:
         up, down = connection.upstream_node, connection.downstream_node
         output = Reading.of(up, 0, -1).value(up, "output") if not up.is_constant else 1.0
         delta = Reading.of(down, 0, -1).value(down, "delta")
-        rows.append(("gradient", f"{connection.gradient:.6g}, dE/d weight"))
-        rows.append(("upstream node", f"{up.label}, output {output:.6g}"))
-        rows.append(("downstream node", f"{down.label}, delta {delta:.6g}"))
+        rows.append(("gradient", f"{number(connection.gradient)}, dE/d weight"))
+        rows.append(("upstream node", f"{up.label}, output {number(output)}"))
+        rows.append(("downstream node", f"{down.label}, delta {number(delta)}"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"  {name.ljust(width)}  {value}")

@@ -38,7 +38,7 @@ class Fill:
         self.shown = options.values if run else []
         self.missed = options.values if not run else []
         self.unrolled = any(disc.time is not None for disc in discs)
-        self.batched = any(len(lead_of(disc.layer)) > disc.layer.sequence for disc in discs)
+        self.batched = any(_samples(disc.layer) > 1 for disc in discs)
         self.timed = any(
             disc.layer.sequence and lead_of(disc.layer) and disc.time is None for disc in discs
         )
@@ -113,6 +113,12 @@ def lead_of(layer: Layer) -> tuple[int, ...]:
     """Return the leading axes of the values of the last run: (), (batch,), (time,) or both."""
     store: Any = layer._output
     return () if store is ZEROS or layer.role == "const" else np.shape(store)[1:]
+
+
+def _samples(layer: Layer) -> int:
+    """Return how many samples the last run had."""
+    lead = lead_of(layer)
+    return lead[0] if len(lead) > layer.sequence else 1
 
 
 def value_of(
