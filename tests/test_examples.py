@@ -180,3 +180,23 @@ def test_brackets(example):
     assert found["backwards"][1] < 0.75 < 0.97 < found["backwards"][0]
     assert min(found["both ways"]) > 0.97
     assert "blind" in out
+
+
+def test_truth_trees(example):
+    right, out = example("truth_trees")
+    assert right[1] == 1
+    assert right[2] > 0.9
+    assert min(right.values()) > 0.75
+    assert "(never seen)" in out
+
+
+@needs_data
+def test_sentiment_trees(example):
+    if not (Path(os.environ["NEUROGRAPH_DATA"]) / "sst").is_dir():
+        pytest.skip("NEUROGRAPH_DATA holds no folder sst")
+    found, out = example("sentiment_trees")
+    for cell in ("Recursive", "ChildSumTreeLSTM"):
+        assert found[5, cell][1] > found[5, "commonest label"][1] + 0.02
+        assert found[2, cell][1] > found[2, "commonest label"][1] + 0.02
+    assert found[2, "naive Bayes"][0] > found[2, "commonest label"][0]
+    assert "rather bad or good" in out

@@ -55,7 +55,7 @@ def draw_tree(
         Ends in .svg, .png, .pdf or .dot.
     values : array_like, (nodes,) or (nodes, units), optional
         Numbers of each node, children before parents as in ``Tree``: a colour and the number, or a
-        row of coloured cells.
+        row of coloured cells. NaN leaves a node empty.
     title : str
 
     Returns
@@ -160,7 +160,7 @@ class _Grove:
         self, tree: Tree, picture: Picture, values: NDArray[np.float64] | None, hues: Hues
     ) -> None:
         self.tree, self.picture, self.values, self.hues = tree, picture, values, hues
-        self.largest = 0.0 if values is None else float(np.abs(values).max(initial=0.0))
+        self.largest = 0.0 if values is None else float(np.nanmax(np.abs(values), initial=0.0))
         cells = 0 if values is None or values.ndim == 1 else min(values.shape[1], CELLS)
         self.half = max(RADIUS + 3.0 * (values is not None), cells * (CELL + 2) / 2 + 6.0)
         self.spots = self._places()
@@ -213,11 +213,13 @@ class _Grove:
         label = "" if self.tree.labels is None else str(self.tree.labels[node])
         shown, fill = markup(label), "#ffffff"
         told = label
-        if self.values is not None and self.values.ndim == 1:
+        if self.values is None or np.isnan(self.values[node]).any():
+            pass
+        elif self.values.ndim == 1:
             value = float(self.values[node])
             fill = signed_colour(value, self.largest, self.hues)
             shown, told = markup(short(value, 2)), f"{label} {value:.6g}".strip()
-        elif self.values is not None:
+        else:
             row = self.values[node]
             boxes = "".join(
                 f'<td border="1" width="{CELL}" height="{CELL}" fixedsize="true" '
