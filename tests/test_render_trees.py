@@ -73,3 +73,12 @@ def test_a_path_is_written(tmp_path):
     assert (tmp_path / "tree.dot").read_text(encoding="utf-8").startswith("digraph")
     with pytest.raises(ng.UnknownNameError, match="picture format"):
         draw_tree(("a", "b"), tmp_path / "tree.xyz")
+
+
+def test_nodes_without_a_value_stay_empty():
+    picture = draw_tree((("a", "b"), "c"), values=[np.nan, np.nan, 0.25, np.nan, -0.5])
+    fills = [re.search(r'fillcolor="([^"]+)"', line)[1] for line in lines(picture, "treenode")]
+    assert [fill == "#ffffff" for fill in fills] == [True, True, False, True, False]
+    rows = np.full((5, 2), np.nan)
+    rows[4] = 1, -1
+    assert "<td" in lines(draw_tree((("a", "b"), "c"), values=rows), "treenode")[4]
