@@ -454,6 +454,21 @@ def test_formats(tmp_path, kind, start):
     assert path.read_bytes().startswith(start)
 
 
+@drawn
+def test_a_picture_is_rendered_as_those_of_graphviz(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    picture = tutorial().render()
+    path = picture.render("net.gv", directory=tmp_path, format="svg", view=True)
+    assert Path(path) == tmp_path / "net.gv.svg"
+    assert Path(path).read_bytes().startswith(b"<?xml")
+    assert (tmp_path / "net.gv").read_text(encoding="utf-8") == picture.source
+    assert opened == [Path(path).as_uri()]
+    picture.render(tmp_path / "other", cleanup=True, outfile=tmp_path / "other.png")
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert names == ["net.gv", "net.gv.svg", "other.png"]
+
+
 def test_pdf_is_drawn_where_something_can(tmp_path):
     if not any(True for _ in engines._engines("digraph {}", "pdf")):
         with pytest.warns(UserWarning, match="draws no PDF"):
@@ -487,7 +502,7 @@ def test_a_broken_program_is_passed_over(tmp_path, monkeypatch):
     assert tutorial().render().pipe("svg").startswith(b"<?xml")
     monkeypatch.setattr(engines, "_command", lambda name: str(broken))
     monkeypatch.setattr(engines, "_has_pygraphviz", lambda: False)
-    with pytest.raises(ng.NeurographError, match="no svg picture could be drawn: dot: no plugins"):
+    with pytest.raises(ng.NeurographError, match="no SVG could be drawn: dot: no plugins"):
         tutorial().render().pipe("svg")
 
 

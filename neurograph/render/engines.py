@@ -57,13 +57,13 @@ def draw(source: str, kind: str) -> bytes:
         except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
             complaints.append(f"{name}: {_first_line(error)}")
     if complaints:
-        raise NeurographError(f"no {kind} picture could be drawn: {'; '.join(complaints)}")
+        raise NeurographError(f"no {kind.upper()} could be drawn: {'; '.join(complaints)}")
     if kind == "pdf" and _command("graphviz-pure"):
         raise MissingDependencyError(
             "graphviz-pure draws no PDF: install Graphviz (graphviz.org) or pip install "
             "pygraphviz, or write .svg"
         )
-    raise MissingDependencyError(f"nothing here can draw a {kind} picture: {THREE_WAYS}")
+    raise MissingDependencyError(f"nothing here can draw {kind.upper()}: {THREE_WAYS}")
 
 
 def _engines(source: str, kind: str) -> Iterator[tuple[str, Any]]:

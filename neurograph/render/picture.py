@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import webbrowser
+from pathlib import Path
 from typing import Any
 
 import graphviz
@@ -9,7 +11,8 @@ import graphviz
 from neurograph.errors import MissingDependencyError
 from neurograph.render.engines import draw, warn, write_picture
 from neurograph.render.style import FONT, INK, printable
-from neurograph.storage.atomic import StrPath
+from neurograph.storage.atomic import StrPath, atomic_write
+from neurograph.storage.figures import picture_format
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no types
@@ -44,6 +47,32 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
     def write(self, path: StrPath) -> None:
         """Write the picture as the ending of ``path`` says: .svg, .png, .pdf or .dot."""
         write_picture(str(self.source), path)
+
+    def render(
+        self,
+        filename: StrPath | None = None,
+        directory: StrPath | None = None,
+        view: bool = False,
+        cleanup: bool = False,
+        format: str | None = None,
+        outfile: StrPath | None = None,
+        **_: Any,
+    ) -> str:
+        """Write the text and the picture as ``graphviz.Digraph.render``; return the picture's path.
+
+        Drawn by whatever is there, as with ``Network.render``, which takes the path alone.
+        """
+        text = Path(directory or "", filename or self.filename)
+        target = Path(outfile) if outfile is not None else Path(f"{text}.{format or self.format}")
+        picture_format(target)
+        with atomic_write(text) as file:
+            file.write(str(self.source).encode())
+        written = write_picture(str(self.source), target)
+        if cleanup and text != written:
+            text.unlink()
+        if view:
+            webbrowser.open(written.resolve().as_uri())
+        return str(written)
 
     def pipe(self, format: str | None = None, encoding: str | None = None, **_: Any) -> Any:
         """Return the picture in a format, drawn by whatever is there."""
