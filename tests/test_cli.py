@@ -210,6 +210,26 @@ def test_check_passes(said, run_folder, spec):
     assert "all equal" in out
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "ng.Input((2,)), ng.Recursive(2, children=3)",
+        "ng.Input((None,)), ng.Embedding(3, 2), ng.Recursive(2, return_sequences=True)",
+        "ng.Input((None,)), ng.Embedding(3, 2), ng.ChildSumTreeLSTM(2), ng.Dense(1)",
+    ],
+)
+def test_a_network_along_trees_is_checked_on_trees(said, tmp_path, layers):
+    text = f"import neurograph as ng\ndef net():\n    return ng.Network([{layers}], seed=0)\n"
+    (tmp_path / "trees.py").write_text(text)
+    status, out, err = said("check", f"{tmp_path / 'trees.py'}:net", "--samples", 20)
+    assert (status, err) == (0, "")
+    assert "no gradient is wrong" in out
+    assert "all equal" in out
+    status, out, _ = said("summary", f"{tmp_path / 'trees.py'}:net")
+    assert status == 0
+    assert "(nodes," in out
+
+
 def test_check_of_a_wrong_derivative_fails(said, tmp_path):
     (tmp_path / "wrong.py").write_text(
         "import neurograph as ng, numpy as np\n"

@@ -13,6 +13,8 @@ from neurograph.cli.data import add_data, data_of, fitted, loss_for
 from neurograph.cli.networks import add_network, network_of
 from neurograph.cli.runs import read_settings
 from neurograph.graph.network import Network
+from neurograph.graph.tree_fit import fitted_tree, tree_layer
+from neurograph.graph.trees import takes_trees
 from neurograph.options import whole
 
 MOST = 2_000_000  # connections that are walked node by node
@@ -57,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def random_data(network: Network, batch: int, rng: np.random.Generator) -> tuple[Any, Any]:
     """Return random inputs and targets for a network."""
+    if takes_trees(network):
+        return _random_trees(network, batch, rng)
     steps = (STEPS,) if any(port.layer.sequence for port in network.inputs) else ()
     found = []
     for ports in (network.inputs, network.outputs):
@@ -68,3 +72,23 @@ def random_data(network: Network, batch: int, rng: np.random.Generator) -> tuple
             arrays.append(rng.integers(limit, size=shape) if limit else rng.uniform(size=shape))
         found.append(arrays[0] if len(arrays) == 1 else arrays)
     return found[0], found[1]
+
+
+def _random_trees(network: Network, batch: int, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Return trees of two levels, of the kind that a network reads, and targets."""
+    inside, out, config = network.inputs[0], network.outputs[0], tree_layer(network).config
+    limit = inside.layer.config.get("indices")
+
+    def value() -> Any:
+        return rng.integers(limit, size=inside.shape) if limit else rng.uniform(size=inside.shape)
+
+    def tree() -> Any:
+        if config["cell"] == "child_sum_tree_lstm":
+            return (value(), [(value(), []), (value(), [(value(), [])])])
+        leaves = config["children"] - 1
+        return (tuple(value() for _ in range(leaves + 1)), *(value() for _ in range(leaves)))
+
+    trees = [fitted_tree(network, tree()) for _ in range(batch)]
+    if out.layer.sequence:
+        return trees, [rng.uniform(size=(len(each), *out.shape)) for each in trees]
+    return trees, rng.uniform(size=(batch, *out.shape))

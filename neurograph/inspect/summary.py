@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
+from neurograph.graph.trees import goes_along_trees
 from neurograph.layers.recipe import kind_of
 from neurograph.layers.weights import top
 from neurograph.parameter import Parameter
@@ -21,7 +22,7 @@ class Row:
     ----------
     name, kind, shape : str
         As shown: ``conv2d``, ``Conv2D, relu``, ``(28, 28, 6)``; ``time`` is an axis of time of any
-        length, ``60 steps`` one of known length.
+        length, ``60 steps`` one of known length, ``nodes`` those of a tree.
     parameters, connections : int
         Those of a recipe called before are counted there.
     shared : bool
@@ -151,7 +152,7 @@ def _row(network: Network, root: Layer, layers: list[Layer], counted: set[int]) 
     return Row(
         root.name,
         kind,
-        _shape(root),
+        _shape(root, "nodes" if goes_along_trees(network) else "time"),
         sum(each.size for each in dict.fromkeys(own)),
         connections,
         bool(parameters) and not own,
@@ -159,10 +160,10 @@ def _row(network: Network, root: Layer, layers: list[Layer], counted: set[int]) 
     )
 
 
-def _shape(layer: Layer) -> str:
+def _shape(layer: Layer, axis: str) -> str:
     sizes = [str(size) for size in layer.shape]
     if layer.sequence:
-        sizes.insert(0, "time" if layer.steps is None else f"{layer.steps} steps")
+        sizes.insert(0, axis if layer.steps is None else f"{layer.steps} steps")
     return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
 
