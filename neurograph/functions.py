@@ -176,7 +176,12 @@ _ROWS = [
 ]  # fmt: skip
 
 ACTIVATIONS: dict[str, Activation] = {row.name: row for row in _ROWS}
-_ALIASES = {"linear": "identity", "silu": "swish", "logistic": "sigmoid"}
+_ALIASES = {
+    "linear": "identity",
+    "silu": "swish",
+    "logistic": "sigmoid",
+    "exponential": "exp",
+}
 
 
 def get_activation(spec: str | Activation | None) -> Activation:

@@ -111,11 +111,15 @@ def refused(keras):
     layers = keras.layers
     picture = keras.Input((4, 4, 2))
     return {
-        "layer 'turn' (Permute) has no counterpart": [
+        "layer 'up' (Conv2DTranspose) has no counterpart": [
             picture,
-            layers.Permute((2, 1, 3), name="turn"),
+            layers.Conv2DTranspose(2, 3, name="up"),
         ],
-        "max_value=6 has no counterpart": [picture, layers.ReLU(max_value=6)],
+        "layer 'cut' (ReLU): threshold": [picture, layers.ReLU(threshold=0.5, name="cut")],
+        "layer 'up' (UpSampling2D): interpolation='bilinear'": [
+            picture,
+            layers.UpSampling2D(interpolation="bilinear", name="up"),
+        ],
         "data_format='channels_first'": [
             picture,
             layers.MaxPooling2D(2, data_format="channels_first"),
@@ -138,8 +142,74 @@ def test_what_has_no_counterpart_is_named(keras):
             ng.from_keras(wrong)
 
 
-def test_a_call_with_a_second_tensor_is_refused(keras):
-    steps, state = keras.Input((5, 3)), keras.Input((4,))
-    model = keras.Model([steps, state], keras.layers.GRU(4, name="g")(steps, initial_state=state))
-    with pytest.raises(ng.GraphError, match="layer 'g' is called with initial_state="):
-        ng.from_keras(model)
+def test_calls_without_a_counterpart_are_refused(keras):
+    layers, ops = keras.layers, keras.ops
+    steps, mask = keras.Input((5, 3)), keras.Input((5,), dtype="bool")
+    x = keras.Input((4,), name="x")
+    masked = layers.GRU(4, name="g")(steps, mask=mask)
+    noisy = layers.Dropout(0.5, name="d")(x, training=True)
+    wrong = {
+        "layer 'g' is called with mask=": ([steps, mask], masked),
+        "layer 'd' is called with training=True": (x, noisy),
+        "a number divided by a layer": (x, 1.0 / x),
+        "of constants only single numbers": (x, x * np.array([1.0, 2.0, 3.0, 4.0], "float32")),
+        "(Cos): the operator has no counterpart": (x, ops.cos(x)),
+    }
+    for sentence, (inputs, outputs) in wrong.items():
+        with pytest.raises(ng.GraphError) as caught:
+            ng.from_keras(keras.Model(inputs, outputs))
+        assert sentence in str(caught.value)
+
+
+def pieces(keras):
+    return [
+        keras.Input((8, 9, 2)),
+        keras.layers.Rescaling(0.5, offset=-0.1),
+        keras.layers.SeparableConv2D(4, (3, 2), padding="same", depth_multiplier=2),
+        keras.layers.PReLU(shared_axes=[1, 2]),
+        keras.layers.Cropping2D(((1, 0), (0, 2))),
+        keras.layers.ReLU(max_value=0.9),
+        keras.layers.UpSampling2D((1, 2)),
+        keras.layers.Permute((2, 1, 3)),
+        keras.layers.ELU(0.5),
+        keras.layers.ReLU(negative_slope=0.2),
+        keras.layers.Flatten(),
+        keras.layers.PReLU(),
+        keras.layers.Dense(3, activation="exponential"),
+    ]
+
+
+def test_layers_that_are_several_here_keep_their_numbers(keras_float64):
+    keras = keras_float64
+    model = keras.Sequential(pieces(keras))
+    rng = np.random.default_rng(4)
+    model.set_weights([rng.uniform(-0.3, 0.3, each.shape) for each in model.get_weights()])
+    x = rng.normal(size=(3, 8, 9, 2))
+    ours = ng.from_keras(model).compile(dtype="float64").predict(x)
+    np.testing.assert_allclose(ours, model(x).detach().numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_operators_on_tensors_and_numbers_keep_theirs(keras_float64):
+    keras = keras_float64
+    x = keras.Input((6,))
+    h, g = (keras.layers.Dense(5, name=name)(x) for name in ("h", "g"))
+    y = 1.0 - (h * 2.0 + 0.5) * g / 4.0 - keras.layers.Subtract()([h, g]) + (-g)
+    model = keras.Model(x, [keras.ops.relu(y), keras.ops.sigmoid(h - g), keras.ops.relu6(9 * h)])
+    values = np.random.default_rng(0).normal(size=(3, 6))
+    ours = ng.from_keras(model).compile(dtype="float64").predict(values)
+    for mine, other in zip(ours, model(values), strict=True):
+        np.testing.assert_allclose(mine, other.detach().numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_an_encoder_hands_its_states_to_a_decoder(keras_float64):
+    layers, keras = keras_float64.layers, keras_float64
+    source, target = keras.Input((None, 4), name="source"), keras.Input((None, 3), name="target")
+    _, *states = layers.LSTM(5, return_state=True, name="encoder")(source)
+    steps = layers.LSTM(5, return_sequences=True, name="decoder")(target, initial_state=states)
+    model = keras.Model([source, target], layers.Dense(2, activation="softmax")(steps))
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(3, 6, 4)), rng.normal(size=(3, 5, 3))]
+    net = ng.from_keras(model)
+    assert net.layer("decoder").gate("hidden").initial is not None
+    ours = net.compile(dtype="float64").predict(x)
+    np.testing.assert_allclose(ours, model(x).detach().numpy(), rtol=1e-6, atol=1e-6)

@@ -91,6 +91,23 @@ MODULES = {
         lambda: nn.Sequential(nn.ZeroPad2d((1, 0, 2, 1)), nn.Conv2d(2, 3, 2), nn.Softmax(1)),
         (2, 3, 4),
     ),
+    "counted padding, incomplete windows": (
+        lambda: nn.Sequential(
+            nn.AvgPool2d(3, 2, 1, ceil_mode=True), nn.MaxPool2d(2, ceil_mode=True)
+        ),
+        (2, 8, 9),
+    ),
+    "padding with what is there": (
+        lambda: nn.Sequential(nn.ReflectionPad2d((1, 2, 0, 1)), nn.ReplicationPad2d(1)),
+        (2, 4, 5),
+    ),
+    "cut activations": (
+        lambda: nn.Sequential(
+            *(nn.Conv2d(2, 3, 2), nn.ReLU6(), nn.Hardswish(), nn.PReLU(3), nn.PReLU()),
+            *(nn.ELU(0.5), nn.Hardtanh(-0.1, 0.2)),
+        ),
+        (2, 4, 5),
+    ),
     "activations": (
         lambda: nn.Sequential(
             *(nn.LeakyReLU(0.1), nn.ELU(), nn.SELU(), nn.GELU(), nn.SiLU(), nn.Softplus()),
@@ -135,14 +152,114 @@ def test_float32_predictions_are_close():
     np.testing.assert_allclose(ours, module(torch.tensor(x)).detach(), rtol=1e-5, atol=1e-6)
 
 
+class Block(nn.Module):
+    """A residual block, as torchvision has it."""
+
+    def __init__(self, inputs, filters, stride):
+        super().__init__()
+        self.one = nn.Conv2d(inputs, filters, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(filters)
+        self.two = nn.Conv2d(filters, filters, 3, padding=1)
+        self.down = nn.Conv2d(inputs, filters, 1, stride) if stride > 1 else None
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        h = self.two(self.relu(self.norm(self.one(x))))
+        return self.relu(h + (x if self.down is None else self.down(x)))
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.Sequential(Block(3, 3, 1), Block(3, 4, 2))
+        self.top = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.top(self.blocks(x).mean([2, 3]))
+
+
+class Functions(nn.Module):
+    """Calls of functions and methods, as tutorials write them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.top = nn.Conv2d(2, 4, 3), nn.Linear(36, 3)
+
+    def forward(self, x):
+        functional = nn.functional
+        h = functional.relu6(self.conv(x) * 2 - 0.5)
+        h = functional.max_pool2d(h, 2, stride=1) / 4 + functional.avg_pool2d(h, 2, 1)
+        h = torch.cat([h, -h], dim=1)[:, 1:7].permute(0, 2, 3, 1)
+        h = h.reshape(x.size(0), -1, 2).transpose(1, 2).unsqueeze(2).squeeze(2)
+        h = functional.dropout(h.contiguous().view(h.shape[0], -1), 0.5, self.training)
+        return torch.softmax(self.top(h), dim=-1)
+
+
+class Words(nn.Module):
+    def __init__(self, final):
+        super().__init__()
+        self.words = nn.Embedding(9, 4)
+        self.states = nn.LSTM(4, 3, num_layers=2, batch_first=True, bidirectional=True)
+        self.top, self.final = nn.Linear(6, 2), final
+
+    def forward(self, x):
+        y, (h, _) = self.states(self.words(x))
+        ends = {"last": y[:, -1], "mean": torch.mean(y, dim=1)}
+        both = ends.get(self.final)
+        return self.top(torch.cat([h[-2], h[-1]], dim=1) if both is None else both)
+
+
+OWN = {
+    "residual": (Residual, (3, 6, 7)),
+    "functions": (Functions, (2, 5, 6)),
+    **{f"words, {each}": (lambda each=each: Words(each), (6,)) for each in ("last", "mean", "h")},
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_forward_of_ones_own_is_followed(name):
+    make, shape = OWN[name]
+    x = np.arange(18).reshape(3, 6) % 9 if shape == (6,) else None
+    net, ours, theirs = both(make(), shape, x)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert len(net.connections) > 0
+
+
+def own(forward, **layers):
+    """Return a module with this forward."""
+    made = type("Own", (nn.Module,), {"forward": forward})()
+    for name, layer in layers.items():
+        setattr(made, name, layer)
+    return made
+
+
 REFUSED = {
     "an unknown layer": (nn.Sequential(nn.Bilinear(2, 2, 2)), (2,), "layer '0' (Bilinear) has no"),
     "its place": (nn.Sequential(nn.Sequential(nn.Hardshrink())), (2,), "'0.0' (Hardshrink)"),
     "no module": (3, (2,), "got int, expected a torch.nn.Module"),
-    "counted padding": (nn.AvgPool2d(2, padding=1), (1, 4, 4), "count_include_pad=False"),
-    "incomplete windows": (nn.MaxPool2d(2, ceil_mode=True), (1, 5, 5), "ceil_mode"),
+    "a choice by values": (
+        own(lambda self, x: x if x.sum() > 0 else -x),
+        (3,),
+        "torch.fx cannot follow",
+    ),
+    "an unknown call": (
+        own(lambda self, x: torch.fft.fft(x)),
+        (3,),
+        "call 'fft_fft' (fft_fft): it has no counter",
+    ),
+    "other shapes": (
+        own(lambda self, x: x + self.a(x), a=nn.Linear(3, 2)),
+        (3,),
+        "'add' (add): it joins shapes",
+    ),
+    "samples mixed": (own(lambda self, x: x.view(-1)), (3,), "'view' (view): shape [-1] mixes"),
+    "a cell state": (
+        own(lambda self, x: self.a(x)[1][1][-1], a=nn.LSTM(3, 2)),
+        (4, 3),
+        "final cell state",
+    ),
     "reflected padding": (nn.Conv2d(1, 1, 2, padding_mode="reflect"), (1, 4, 4), "'reflect'"),
-    "an option": (nn.ELU(0.5), (3,), "alpha is 0.5; only 1.0"),
+    "an option": (nn.Softplus(2.0), (3,), "beta is 2.0; only 1.0"),
     "neighbours on one side": (nn.LocalResponseNorm(4), (3, 4, 4), "size is 4, expected an odd"),
     "projected states": (nn.LSTM(3, 4, proj_size=2), (5, 3), "proj_size"),
     "another shape": (nn.Sequential(nn.Linear(7, 2)), (3,), "weights are for 7 inputs"),

@@ -11,9 +11,11 @@ import numpy as np
 from neurograph.errors import GraphError, NeurographError
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
-from neurograph.interop.keras_layers import recipe_of
+from neurograph.interop.keras_layers import is_piece, recipe_of
+from neurograph.interop.keras_pieces import PIECES, operated, subtracted
 from neurograph.interop.views import Array
 from neurograph.layers.core import Input
+from neurograph.parameter import Parameter
 
 Key = tuple[str, int, int]
 
@@ -53,11 +55,7 @@ Sequential or functional
         outputs=outputs if len(outputs) > 1 else outputs[0],
         name=name or str(model.name),
     )
-    for label, layer, weights in calls.weights:
-        parameters = list(layer.parameters.values())
-        if not parameters:  # a wrapper's weights are those of its parts
-            parts = [layer.parts[way] for way in ("forward", "backward") if way in layer.parts]
-            parameters = [each for part in parts for each in part.parameters.values()]
+    for label, parameters, weights in calls.weights:
         if [each.shape for each in parameters] != [each.shape for each in weights]:
             raise GraphError(
                 f"from_keras: layer {label!r} has weights of shapes "
@@ -95,8 +93,9 @@ class _Calls:
     """The calls of the layers of a model, and the weights that belong to them."""
 
     def __init__(self) -> None:
-        self.weights: list[tuple[str, Layer, list[Array]]] = []
+        self.weights: list[tuple[str, list[Parameter], list[Array]]] = []
         self._recipes: dict[int, Any] = {}
+        self._pieces: set[int] = set()
 
     def model(self, model: Any, inputs: Sequence[Layer]) -> list[Layer]:
         """Return the outputs of a model called on layers of ours."""
@@ -107,12 +106,16 @@ class _Calls:
             return made
         return self._functional(model, inputs)
 
-    def layer(self, layer: Any, sources: list[Layer]) -> list[Layer]:
-        """Return what a layer of Keras makes of layers of ours."""
+    def layer(
+        self, layer: Any, sources: list[Layer], states: list[Layer] | None = None
+    ) -> list[Layer]:
+        """Return what a layer of Keras makes of layers of ours, and of initial states."""
         kind = type(layer).__name__
         if any(each.__name__ in ("Functional", "Sequential") for each in type(layer).__mro__):
             _check(layer)
             return self.model(layer, sources)
+        if is_piece(layer):
+            return [self._piece(layer, kind, sources)]
         first = id(layer) not in self._recipes
         if first:
             self._recipes[id(layer)] = recipe_of(layer)
@@ -124,14 +127,45 @@ class _Calls:
                 f"only merging layers take several here"
             )
         try:
-            found = recipe(sources if merging else sources[0])
+            if states:
+                found = recipe(sources[0], initial_state=states)
+            else:
+                found = recipe(sources if merging else sources[0])
         except NeurographError as error:
             raise GraphError(f"from_keras: layer {layer.name!r} ({kind}): {error}") from error
         made = list(found) if isinstance(found, (list, tuple)) else [found]
         values = _values(layer)
         if first and values:
-            self.weights.append((str(layer.name), made[0], values))
+            self.weights.append((str(layer.name), _parameters(made[0]), values))
         return made
+
+    def _piece(self, layer: Any, kind: str, sources: list[Layer]) -> Layer:
+        """Return what a layer that is a few of ours makes."""
+        label, values = str(layer.name), _values(layer)
+        if id(layer) in self._pieces and values:
+            raise GraphError(f"from_keras: layer {label!r} ({kind}) is shared, which is not known")
+        name = label if id(layer) not in self._pieces else ""
+        self._pieces.add(id(layer))
+        try:
+            if kind == "Subtract":
+                return subtracted(sources, name)
+            (source,) = sources
+            made, parameters = PIECES[kind](layer.get_config(), source, name)
+        except (NeurographError, ValueError) as error:
+            raise GraphError(f"from_keras: layer {label!r} ({kind}): {error}") from error
+        if values:
+            pairs = zip(values, parameters, strict=True)
+            fitted = [each.reshape(own.shape) for each, own in pairs]
+            self.weights.append((label, parameters, fitted))
+        return made
+
+    def _operator(self, operation: Any, given: list[Any]) -> Layer:
+        """Return what an operator makes of layers and numbers."""
+        kind, label = type(operation).__name__, str(operation.name)
+        try:
+            return operated(kind, given, label)
+        except NeurographError as error:
+            raise GraphError(f"from_keras: layer {label!r} ({kind}): {error}") from error
 
     def _functional(self, model: Any, inputs: Sequence[Layer]) -> list[Layer]:
         config = model.get_config()
@@ -147,9 +181,15 @@ class _Calls:
             if not ready:
                 raise GraphError(f"from_keras: the calls of {waiting[0][0]!r} cannot be ordered")
             for name, number, node in ready:
-                _check_call(name, node)
-                sources = [known[key] for key in _tensors(node)]
-                for place, made in enumerate(self.layer(operations[name], sources)):
+                operation = operations[name]
+                _check_call(name, node, ".ops." in type(operation).__module__)
+                sources = [known[key] for key in _tensors_in(node["args"])]
+                if ".ops." in type(operation).__module__:
+                    found = [self._operator(operation, _given(node["args"], known))]
+                else:
+                    states = [known[key] for key in _tensors_in(node["kwargs"])]
+                    found = self.layer(operation, sources, states)
+                for place, made in enumerate(found):
                     known[name, number, place] = made
             waiting = [row for row in waiting if row not in ready]
         return [known[key] for key in _keys(config["output_layers"])]
@@ -160,9 +200,38 @@ def _values(layer: Any) -> list[Array]:
     return [np.asarray(to_numpy(each)) for each in getattr(layer, "weights", ())]
 
 
-def _check_call(name: str, node: dict[str, Any]) -> None:
+def _parameters(layer: Layer) -> list[Parameter]:
+    """Return the parameters of a layer; of a wrapper those of its parts."""
+    if layer.parameters:
+        return list(layer.parameters.values())
+    parts = [layer.parts[way] for way in ("forward", "backward") if way in layer.parts]
+    return [each for part in parts for each in part.parameters.values()]
+
+
+def _given(value: Any, known: dict[Key, Layer]) -> list[Any]:
+    """Return the arguments of an operator: layers, and what else there is."""
+    tensor = "__keras_tensor__"
+    return [
+        known[next(_tensors_in(each))]
+        if isinstance(each, dict) and each.get("class_name") == tensor
+        else each
+        for each in value
+    ]
+
+
+def _check_call(name: str, node: dict[str, Any], operator: bool) -> None:
+    constant = next((each for each in node["args"] if not list(_tensors_in(each))), None)
+    if constant is not None and not operator:
+        raise GraphError(
+            f"from_keras: layer {name!r} is called with {constant!r}, which has no counterpart here"
+        )
+    if node["kwargs"].get("training"):
+        raise GraphError(
+            f"from_keras: layer {name!r} is called with training=True, which has no counterpart "
+            f"here; model.inspect(x, training=True) runs as in training"
+        )
     for option, value in node["kwargs"].items():
-        if list(_tensors_in(value)):
+        if list(_tensors_in(value)) and option != "initial_state":
             raise GraphError(
                 f"from_keras: layer {name!r} is called with {option}=, a tensor, which has no "
                 f"counterpart here"
@@ -179,7 +248,7 @@ def _keys(rows: Any) -> list[Key]:
 
 
 def _tensors(node: dict[str, Any]) -> list[Key]:
-    return list(_tensors_in(node["args"]))
+    return [*_tensors_in(node["args"]), *_tensors_in(node["kwargs"])]
 
 
 def _tensors_in(value: Any) -> Iterator[Key]:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from neurograph.errors import GraphError, NeurographError
+from neurograph.interop.keras_pieces import PIECES
 from neurograph.layers.bidirectional import Bidirectional
 from neurograph.layers.convolution import Conv1D, Conv2D, DepthwiseConv2D
 from neurograph.layers.core import Activation, Dense, Dropout, LeakyReLU, ReLU, Softmax
@@ -56,6 +57,17 @@ PLAIN: dict[str, tuple[Any, ...]] = {
 }
 
 
+def is_piece(layer: Any) -> bool:
+    """Whether a layer of Keras is a few of ours, with the options that it has."""
+    kind, module = type(layer).__name__, type(layer).__module__
+    if not module.startswith("keras.") or ".ops." in module:
+        return False
+    if kind == "ReLU":  # a recipe, unless it has options
+        config = layer.get_config()
+        return any(config.get(each) for each in ("max_value", "negative_slope", "threshold"))
+    return kind in PIECES or kind == "Subtract"
+
+
 def recipe_of(layer: Any) -> Recipe:
     """Return the recipe of a built layer of Keras, with its name.
 
@@ -67,18 +79,10 @@ def recipe_of(layer: Any) -> Recipe:
     kind, label = type(layer).__name__, str(layer.name)
     if not type(layer).__module__.startswith("keras."):
         raise _refused(label, kind)
-    merging = kind in ("Add", "Multiply", "Average", "Maximum")
-    if ".ops." in type(layer).__module__:  # an operator between two tensors: a + b
-        if not merging:
-            raise _refused(label, kind)
-        return RECIPES[kind](name=label)
     return _recipe(label, kind, layer.get_config(), label)
 
 
 def _recipe(label: str, kind: str, config: Mapping[str, Any], name: str) -> Recipe:
-    if kind == "ELU":
-        options = _options(label, kind, Activation, config)
-        return Activation("elu", **options)
     if kind not in RECIPES:
         raise _refused(label, kind)
     options = _options(label, kind, RECIPES[kind], config)
@@ -124,7 +128,7 @@ def _value(label: str, option: str, value: Any) -> Any:
 def _refused(label: str, kind: str) -> GraphError:
     return GraphError(
         f"from_keras: layer {label!r} ({kind}) has no counterpart here; known are "
-        f"{', '.join([*RECIPES, 'ELU'])}"
+        f"{', '.join(dict.fromkeys([*RECIPES, *PIECES, 'Subtract']))}"
     )
 
 

@@ -23,10 +23,11 @@ from neurograph.interop.onnx_reading import (
 )
 from neurograph.interop.onnx_recurrent import RECURRENT, Turned, recurrent
 from neurograph.interop.onnx_windows import convolution, global_pooling, padding, pooling
-from neurograph.interop.views import Array, View, channels_first, dense, fill
+from neurograph.interop.pieces import in_one_order, joined
+from neurograph.interop.views import Array, View, dense, fill
 from neurograph.layers.core import Activation, Dropout
 from neurograph.layers.embedding import Embedding
-from neurograph.layers.merging import Add, Average, Concatenate, Maximum, Merge, Multiply
+from neurograph.layers.merging import Add, Average, Maximum, Merge, Multiply
 
 # products -------------------------------------------------------------------------------------
 
@@ -68,35 +69,16 @@ def _matmul(reading: Reading, node: Any, given: list[Any]) -> Value:
 # several sources ------------------------------------------------------------------------------
 
 
-def _same_order(views: list[View]) -> tuple[list[Layer], View]:
-    """Return layers whose nodes are in one order, and a view of the first of them."""
-    first = views[0]
-    other = next((each for each in views if each.shape != first.shape), None)
-    if other is not None:
-        raise GraphError(f"it joins shapes {first.shape} and {other.shape}; make them equal")
-    alike = all(
-        each.layer.shape == first.layer.shape and np.array_equal(each.places, first.places)
-        for each in views
-    )
-    if alike and first.is_whole():
-        return [each.layer for each in views], first
-    if any(each.is_channels_last() for each in views):
-        layers = [each.channels_last() for each in views]
-        return layers, channels_first(layers[0])
-    layers = [each.in_order() for each in views]
-    return layers, View.of(layers[0])
-
-
 def _merge(recipe: type[Merge]) -> Convert:
     def convert(reading: Reading, node: Any, given: list[Any]) -> Value | None:
-        layers, view = _same_order([as_view(each) for each in given])
+        layers, view = in_one_order([as_view(each) for each in given])
         return view.above(recipe()(layers)) if len(layers) > 1 else view
 
     return convert
 
 
 def _add(reading: Reading, node: Any, given: list[Any]) -> Value:
-    layers, view = _same_order([each for each in given if isinstance(each, View)])
+    layers, view = in_one_order([each for each in given if isinstance(each, View)])
     view = view.above(Add()(layers)) if len(layers) > 1 else view
     for each in given:
         if not isinstance(each, View):
@@ -118,7 +100,7 @@ def _subtract(reading: Reading, node: Any, given: list[Any]) -> Value:
         return shifted(as_view(left), -np.asarray(right))
     if not isinstance(left, View):
         return shifted(scaled(right, np.array(-1.0)), left)
-    (first, second), view = _same_order([left, right])
+    (first, second), view = in_one_order([left, right])
     made = Layer(first.shape, kind="subtract")
     OneToOneConnections(first, made)
     OneToOneConnections(second, made, constant=-1.0)
@@ -144,10 +126,7 @@ def _concat(reading: Reading, node: Any, given: list[Any]) -> Value:
     axis = axis - 1 if axis > 0 else axis + rank
     if not 0 <= axis < rank:
         raise GraphError("it joins along the batch")
-    if rank > 1 and any(each.is_channels_last() for each in views):
-        last = rank - 1 if axis == 0 else axis - 1
-        return channels_first(Concatenate(last - rank)([each.channels_last() for each in views]))
-    return View.of(Concatenate(axis - rank)([each.in_order() for each in views]))
+    return joined(views, axis)
 
 
 # shapes ---------------------------------------------------------------------------------------

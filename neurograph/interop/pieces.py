@@ -12,7 +12,7 @@ from neurograph.graph.bundles import BiasConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.interop.views import Array, View, channels_first
 from neurograph.layers.core import Activation
-from neurograph.layers.merging import Multiply
+from neurograph.layers.merging import Concatenate, Multiply
 from neurograph.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -28,6 +28,40 @@ Pairs = Sequence[tuple[int, int]]
 
 def _like(layer: Layer, kind: str, **options: Any) -> Layer:
     return Layer(layer.shape, kind=kind, sequence=layer.sequence, steps=layer.steps, **options)
+
+
+def in_one_order(views: Sequence[View]) -> tuple[list[Layer], View]:
+    """Return layers whose nodes are in one order, and a view of the first of them.
+
+    Raises
+    ------
+    GraphError
+        The views have different shapes.
+    """
+    first = views[0]
+    other = next((each for each in views if each.shape != first.shape), None)
+    if other is not None:
+        raise GraphError(f"it joins shapes {first.shape} and {other.shape}; make them equal")
+    alike = all(
+        each.layer.shape == first.layer.shape and np.array_equal(each.places, first.places)
+        for each in views
+    )
+    if alike and first.is_whole():
+        return [each.layer for each in views], first
+    if any(each.is_channels_last() for each in views):
+        layers = [each.channels_last() for each in views]
+        return layers, channels_first(layers[0])
+    layers = [each.in_order() for each in views]
+    return layers, View.of(layers[0])
+
+
+def joined(views: Sequence[View], axis: int) -> View:
+    """Return views side by side along an axis of one sample."""
+    rank = len(views[0].shape)
+    if rank > 1 and any(each.is_channels_last() for each in views):
+        last = rank - 1 if axis == 0 else axis - 1
+        return channels_first(Concatenate(last - rank)([each.channels_last() for each in views]))
+    return View.of(Concatenate(axis - rank)([each.in_order() for each in views]))
 
 
 def affine(layer: Layer, factor: float, offset: float, activation: str | None = None) -> Layer:

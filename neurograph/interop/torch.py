@@ -9,6 +9,7 @@ import numpy as np
 
 from neurograph.errors import GraphError, MissingDependencyError, NeurographError, ShapeError
 from neurograph.graph.network import Network
+from neurograph.interop.torch_graph import outputs_of
 from neurograph.interop.torch_layers import TABLE
 from neurograph.interop.views import View, channels_first
 from neurograph.layers.core import Input
@@ -26,9 +27,10 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Module
-        A layer, or ``nn.Sequential`` of layers, which may be nested. Convolutions, linear,
-        pooling, normalising, recurrent, embedding, dropout, padding and reshaping layers, and
-        activations.
+        A layer, ``nn.Sequential`` of layers, or a module with a ``forward`` of its own, which is
+        followed with ``torch.fx``: calls of layers and of the functions that are layers too, sums,
+        products, ``torch.cat``, ``x.view``, ``x[:, -1]``. Convolutions, linear, pooling,
+        normalising, recurrent, embedding, dropout, padding and reshaping layers, and activations.
     input_shape : tuple of int
         One sample as PyTorch takes it, without the batch: ``(784,)``, ``(3, 32, 32)``; for
         sequences ``(60, 4)``, or ``(None, 4)`` for any number of steps.
@@ -59,14 +61,20 @@ def from_torch(
     shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else (input_shape,)
     free = bool(shape) and shape[0] is None
     layers = _flat(module, "module")
-    timed = any(isinstance(each, (nn.RNNBase, nn.Embedding)) for _, each in layers)
+    timed = any(isinstance(each, (nn.RNNBase, nn.Embedding)) for each in module.modules())
     last_first = shape if free or timed or len(shape) < 2 else (*shape[1:], shape[0])
     inputs = Input(last_first)
     view = View.of(inputs) if timed else channels_first(inputs)
-    for label, each in layers:
-        view = _apply(label, each, view)
-    outputs = view.channels_last() if view.is_channels_last() else view.in_order()
-    return Network(inputs=inputs, outputs=outputs, name=name)
+    if any(_is_own(each) for _, each in layers):
+        views = outputs_of(module, view, _apply)
+    else:
+        for label, each in layers:
+            view = _apply(label, each, view)
+        views = [view]
+    outputs = [
+        each.channels_last() if each.is_channels_last() else each.in_order() for each in views
+    ]
+    return Network(inputs=inputs, outputs=outputs if len(outputs) > 1 else outputs[0], name=name)
 
 
 def _torch() -> Any:
@@ -75,6 +83,11 @@ def _torch() -> Any:
     except ImportError as error:
         raise MissingDependencyError("from_torch needs PyTorch: pip install torch") from error
     return torch
+
+
+def _is_own(module: Any) -> bool:
+    """Whether a module has a forward of someone's own, which is to be followed."""
+    return not type(module).__module__.startswith("torch.")
 
 
 def _flat(module: Any, label: str) -> list[tuple[str, Any]]:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import GraphError
+from neurograph.graph.layer import Layer
+from neurograph.interop.pieces import clipped, exponential_unit, hard_swish, leaky, pooled
 from neurograph.interop.torch_recurrent import recurrent
 from neurograph.interop.views import Array, View, channels_first, dense, fill
 from neurograph.layers.convolution import Conv1D, Conv2D
@@ -18,13 +20,6 @@ from neurograph.layers.normalization import (
     LayerNormalization,
     LocalResponseNormalization,
 )
-from neurograph.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
-    MaxPooling1D,
-    MaxPooling2D,
-)
-from neurograph.layers.recipe import Recipe
 from neurograph.layers.shaping import Flatten, ZeroPadding1D, ZeroPadding2D
 
 
@@ -118,42 +113,18 @@ def _layer_norm(module: Any, view: View) -> View:
     return View.of(made)
 
 
-_POOLS: dict[tuple[str, int], Callable[..., Recipe]] = {
-    ("max", 1): MaxPooling1D,
-    ("max", 2): MaxPooling2D,
-    ("mean", 1): AveragePooling1D,
-    ("mean", 2): AveragePooling2D,
-}
-
-
-def _pool(kind: str, rank: int, view: View, window: Any, strides: Any, padding: Any) -> View:
-    sizes = [_tuple(each, rank) for each in (window, strides, padding)]
-    pairs = tuple((each, each) for each in sizes[2])
-    make: Any = _POOLS[kind, rank]
-    if rank == 1:
-        recipe = make(sizes[0][0], sizes[1][0], pairs[0])
-    else:
-        recipe = make(sizes[0], sizes[1], pairs)
-    return channels_first(recipe(view.channels_last()))
-
-
 def _pooling(kind: str, rank: int) -> Callable[[Any, View], View]:
     def convert(module: Any, view: View) -> View:
         window, padding = _tuple(module.kernel_size, rank), _tuple(module.padding, rank)
         strides = _tuple(module.stride if module.stride is not None else window, rank)
-        if module.ceil_mode:
-            rows = zip(view.shape[-rank:], window, strides, padding, strict=True)
-            whole = all((size + 2 * pad - kernel) % step == 0 for size, kernel, step, pad in rows)
-            _need(whole, "ceil_mode=True makes incomplete windows here, which ours has not")
         if kind == "max":
             _need(set(_tuple(module.dilation, rank)) == {1}, "dilation is not known here")
             _need(not module.return_indices, "return_indices is not known here")
-        else:
-            counts_padding = module.count_include_pad and any(padding)
-            _need(not counts_padding, "give it count_include_pad=False; padding is not counted")
-            divisor = getattr(module, "divisor_override", None)
-            _need(divisor is None, "divisor_override is not known here")
-        return _pool(kind, rank, view, window, strides, padding)
+        divisor = getattr(module, "divisor_override", None)
+        _need(divisor is None, "divisor_override is not known here")
+        pads = [(each, each) for each in padding]
+        counted = getattr(module, "count_include_pad", False)
+        return pooled(view, kind, window, strides, pads, module.ceil_mode, counted)
 
     return convert
 
@@ -169,7 +140,7 @@ def _adaptive(kind: str, rank: int) -> Callable[[Any, View], View]:
         even = all(size % each == 0 for size, each in zip(sizes, wanted, strict=True))
         _need(even, f"its output size {tuple(wanted)} does not divide {sizes}")
         window = tuple(size // each for size, each in zip(sizes, wanted, strict=True))
-        return _pool(kind, rank, view, window, window, 0)
+        return pooled(view, kind, window, window, [(0, 0)] * rank)
 
     return convert
 
@@ -216,6 +187,15 @@ def _embedding(module: Any, view: View) -> View:
     return View.of(made)
 
 
+def _padding(mode: str) -> Callable[[Any, View], View]:
+    def convert(module: Any, view: View) -> View:
+        sides = [int(each) for each in module.padding]
+        pairs = [(0, 0), *zip(sides[-2::-2], sides[::-2], strict=True)]
+        return View(view.layer, np.pad(view.places, pairs, mode=mode)).like(view)  # type: ignore[call-overload]
+
+    return convert
+
+
 def _zero_padding(module: Any, view: View) -> View:
     sides = module.padding
     if len(sides) == 2:
@@ -242,6 +222,24 @@ def _leaky(module: Any, view: View) -> View:
     return view.above(LeakyReLU(module.negative_slope)(view.layer))
 
 
+def _p_relu(module: Any, view: View) -> View:
+    slopes = _array(module.weight)
+    if slopes.size > 1 and len(view.shape) > 1:
+        return channels_first(leaky(view.channels_last(), slopes))
+    layer = view.layer if slopes.size == 1 else view.in_order()
+    return view.above(leaky(layer, slopes)) if slopes.size == 1 else View.of(leaky(layer, slopes))
+
+
+def _piece(make: Callable[..., Layer], *options: str) -> Callable[[Any, View], View]:
+    """Return the conversion of an activation that is a few layers here."""
+
+    def convert(module: Any, view: View) -> View:
+        values = [float(getattr(module, each)) for each in options]
+        return view.above(make(view.layer, *values))
+
+    return convert
+
+
 TABLE: dict[str, Callable[[Any, View], View]] = {
     "Linear": _linear,
     "Conv1d": _convolution,
@@ -266,11 +264,19 @@ TABLE: dict[str, Callable[[Any, View], View]] = {
     "RNN": recurrent,
     "LSTM": recurrent,
     "GRU": recurrent,
+    "ReflectionPad1d": _padding("reflect"),
+    "ReflectionPad2d": _padding("reflect"),
+    "ReplicationPad1d": _padding("edge"),
+    "ReplicationPad2d": _padding("edge"),
     "ZeroPad1d": _zero_padding,
     "ZeroPad2d": _zero_padding,
     "ReLU": _elementwise("relu"),
     "LeakyReLU": _leaky,
-    "ELU": _elementwise("elu", alpha=1.0),
+    "PReLU": _p_relu,
+    "ReLU6": _piece(clipped, "min_val", "max_val"),
+    "Hardtanh": _piece(clipped, "min_val", "max_val"),
+    "Hardswish": _piece(hard_swish),
+    "ELU": _piece(exponential_unit, "alpha"),
     "SELU": _elementwise("selu"),
     "GELU": _elementwise("gelu", approximate="none"),
     "SiLU": _elementwise("swish"),
