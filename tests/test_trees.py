@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -381,8 +382,17 @@ def test_trees_are_read_from_brackets():
     assert repr(tree) == "<Tree of 5 nodes, 3 leaves>"
 
 
+def test_a_networkx_tree_goes_into_a_network_as_it_is():
+    graph = nx.DiGraph([("top", "left"), ("top", "right")])
+    for name, value in {"left": [1.0, 2.0], "right": [3.0, 4.0]}.items():
+        graph.nodes[name]["value"] = value
+    net = recursive()
+    np.testing.assert_array_equal(
+        net.compile().predict([graph]), net.compile().predict([([1.0, 2.0], [3.0, 4.0])])
+    )
+
+
 def test_trees_are_read_from_networkx():
-    nx = pytest.importorskip("networkx")
     graph = nx.DiGraph([("s", "b"), ("s", "a"), ("b", "c")])
     nx.set_node_attributes(graph, {"a": [1.0, 2.0], "c": [3.0, 4.0]}, "value")
     nx.set_node_attributes(graph, {"a": 1, "b": 2, "c": 3, "s": 0}, "label")
@@ -593,6 +603,14 @@ def fit(net, trees, y=None):
     net.compile("sgd", "mse").fit(trees, [[0.0, 0.0]] * len(trees) if y is None else y, verbose=0)
 
 
+def classed(y, weights=None):
+    net = ng.Network([
+        ng.Input((2,)), ng.Recursive(2, return_sequences=True), ng.Dense(3, activation="softmax")
+    ])  # fmt: skip
+    model = net.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit([GOOD] * len(y), y, sample_weight=weights, verbose=0)
+
+
 REFUSED = [
     (lambda: fit(recursive(), [GOOD, ([1.0, 2.0], (GOOD, GOOD, GOOD))]), ng.GraphError,
      r"x: tree 1: at \[1\]: the node has 3 children, expected 2"),
@@ -601,7 +619,8 @@ REFUSED = [
     (lambda: fit(recursive(), [([1.0, np.nan], [1.0, 2.0])]), ng.DataError, "is not finite"),
     (lambda: fit(recursive(), [(None, [1.0, 2.0])]), ng.DataError, "None is no leaf"),
     (lambda: fit(recursive(), [((), [1.0, 2.0])]), ng.DataError, "an empty tuple"),
-    (lambda: fit(recursive(), [("not", "good")]), ng.GraphError, "tree.encode"),
+    (lambda: fit(recursive(), [("not", "good")]), ng.GraphError,
+     "at .0.: the tree holds the word 'not'; Tree.encode"),
     (lambda: fit(recursive(), GOOD), ng.DataError, "a batch .* is a list of trees, got one tuple"),
     (lambda: fit(recursive(), []), ng.DataError, "there are no trees"),
     (lambda: fit(recursive(), [GOOD], [[0.0]]), ng.ShapeError, "do not fit"),
@@ -609,8 +628,26 @@ REFUSED = [
     (lambda: fit(lstm(), [([1.0, 2.0], [GOOD])]), ng.DataError,
      r"at \[0\]\[0\]: .* is no node; write"),
     (lambda: fit(lstm(), [([1.0], [])]), ng.DataError, "at the root: the value has shape"),
-    (lambda: fit(coded(), [(1, (2, 4))]), ng.GraphError,
-     r"tree 0: at \[1\]\[1\]: 4.* is no index from 0 to 3, the rows of the embedding"),
+    (lambda: fit(recursive(), [GOOD, ([1.0, 2.0],)]), ng.GraphError, "the node has 1 child, exp"),
+    (lambda: fit(recursive(), [GOOD, ([1.0, 2.0], "good")]), ng.GraphError,
+     r"tree 1: at \[1\]: the tree holds the word 'good'"),
+    (lambda: recursive().predict([GOOD, (GOOD, GOOD, GOOD)], explicit=True), ng.GraphError,
+     "x: tree 1: at the root: the node has 3"),
+    (lambda: ng.parity_check(recursive(), [GOOD, (GOOD,)], [[0.0, 0.0]] * 2), ng.GraphError,
+     "tree 1: at the root: the node has 1"),
+    (lambda: recursive().compile().predict("abc"), ng.DataError, "got one str; give .tree. for"),
+    (lambda: fit(recursive(), [nx.DiGraph([(0, 1)])]), ng.GraphError, "the node has 1 child"),
+    (lambda: recursive().compile().fit([GOOD], [[0.0, 0.0]], augment=lambda x, _: x),
+     ng.OptionError, "augment changes arrays, but the samples are trees"),
+    (lambda: classed([[0, 1, 2], [0, 1, 3]]), ng.DataError,
+     "y: tree 1, a sample for each node: .* of sample 2 is class 3, expected 0 to 2"),
+    (lambda: classed([[0, 1, 2]] * 2, [[1, 1, 1], [1, 1]]), ng.ShapeError,
+     "sample_weight: tree 1 has 3 nodes, but 2 rows"),
+    (lambda: classed([[0, 1, 2]] * 2, [[1, 1, 1]]), ng.ShapeError, "1 arrays for 2 trees"),
+    (lambda: classed([[0, 1, 2]] * 2, [[1, 1, 1], [1, 1, -1]]), ng.DataError,
+     "sample_weight: tree 1, a sample for each node: .* sample 2 holds -1"),
+    (lambda: fit(coded(), [(1, (2, 4))]), ng.DataError,
+     r"tree 0: at \[1\]\[1\]: 4 is no index from 0 to 3, the rows of the embedding"),
     (lambda: fit(ng.Network([ng.Input((2,)), ng.Recursive(2, return_sequences=True)]), [GOOD],
                  [np.zeros((2, 2))]), ng.ShapeError, "tree 0 has 3 nodes, but 2 rows"),
     (lambda: fit(ng.Network([ng.Input((2,)), ng.Recursive(2, return_sequences=True)]), [GOOD],
@@ -628,7 +665,7 @@ REFUSED = [
     (lambda: ng.tree_network(ng.Network([2, 1]), GOOD), ng.GraphError, "no layer that goes along"),
     (lambda: recursive().layer("p/inner")[0].upstream[0].weight and recursive().layer("p")[0]
      .upstream[0].remove(), ng.GraphError, "along trees cannot be removed"),
-    (lambda: ng.Tree.from_brackets("(3 (2 a) (1 b)"), ng.DataError, "1 brackets are left open"),
+    (lambda: ng.Tree.from_brackets("(3 (2 a) (1 b)"), ng.DataError, "1 bracket is left open"),
     (lambda: ng.Tree.from_brackets("(3 (2 a)) (1 b)"), ng.DataError, "character 10: the tree is"),
     (lambda: ng.Tree.from_brackets("(3 (2 a) b)"), ng.DataError, "the word 'b' follows a bracket"),
     (lambda: ng.Tree.from_brackets("(3 (2 a b c))"), ng.DataError, r"\(label word\), it holds 4"),

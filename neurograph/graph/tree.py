@@ -254,7 +254,7 @@ def _split_pair(node: Any) -> Parts:
     if isinstance(node, (tuple, list)) and len(node) == 2 and isinstance(node[1], (list, tuple)):
         word = node[0] if isinstance(node[0], str) else None
         return None if word is not None else node[0], node[1], word, None
-    raise DataError(f"{_short(node)} is no node; write (value or None, [children])")
+    raise DataError(f"{short(node)} is no node; write (value or None, [children])")
 
 
 def _split_nested(node: Any, shape: Sequence[int] | None) -> Parts:
@@ -331,11 +331,11 @@ def _values(tree: Tree, given: list[Any], shape: Sequence[int] | None) -> Array:
         wanted = value.shape if wanted is None else wanted
         fault = ""
         if value.dtype.kind not in "fiub":
-            fault = f"{_short(given[node])} is no vector of numbers"
+            fault = f"{short(given[node])} is no vector of numbers"
         elif value.shape != wanted:
             fault = f"the value has shape {value.shape}, expected {wanted}"
         elif not np.isfinite(value).all():
-            fault = f"{_short(given[node])} is not finite"
+            fault = f"{short(given[node])} is not finite"
         if fault:
             raise DataError(f"at {tree.path(node)}: {fault}")
         if found is None:
@@ -345,7 +345,8 @@ def _values(tree: Tree, given: list[Any], shape: Sequence[int] | None) -> Array:
     return found
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return what an error says of a value."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
@@ -362,6 +363,5 @@ def check_arity(tree: Tree, children: int) -> None:
     wrong = np.flatnonzero((counts != 0) & (counts != children))
     if len(wrong):
         node = int(wrong[0])
-        raise GraphError(
-            f"at {tree.path(node)}: the node has {counts[node]} children, expected {children}"
-        )
+        some = "1 child" if counts[node] == 1 else f"{counts[node]} children"
+        raise GraphError(f"at {tree.path(node)}: the node has {some}, expected {children}")

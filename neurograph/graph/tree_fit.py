@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from neurograph.errors import GraphError
+from neurograph.errors import DataError, GraphError, NeurographError
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
-from neurograph.graph.tree import Tree, check_arity
+from neurograph.graph.tree import Tree, check_arity, short
 from neurograph.graph.trees import goes_along_trees
 
 
@@ -47,6 +48,8 @@ def fitted_tree(network: Network, tree: Any) -> Tree:
         With the place in the tree.
     """
     layer, port = tree_layer(network), network.inputs[0]
+    if hasattr(tree, "successors"):
+        tree = Tree.from_networkx(tree)
     if layer.config["cell"] == "recursive":
         found = Tree.of(tree, port.shape)
         check_arity(found, int(layer.config["children"]))
@@ -57,16 +60,38 @@ def fitted_tree(network: Network, tree: Any) -> Tree:
     return found
 
 
+def fitted_trees(network: Network, trees: Iterable[Any], what: str = "") -> list[Tree]:
+    """Return trees in the form that a network takes, or say which one does not fit, and where.
+
+    Raises
+    ------
+    GraphError, DataError
+        With the number of the tree and the place in it.
+    """
+    found = []
+    for number, each in enumerate(trees):
+        try:
+            found.append(fitted_tree(network, each))
+        except NeurographError as error:
+            where = f"{what}: tree {number}" if what else f"tree {number}"
+            raise type(error)(f"{where}: {error}") from error
+    return found
+
+
 def _check_values(tree: Tree, port: Port, at_leaves: bool) -> None:
-    if tree.values is None and len(tree.words):
-        raise GraphError(
-            "the tree holds words; tree.encode(vocabulary) turns them into indices for ng.Embedding"
-        )
+    inner = np.diff(tree.starts) > 0
+    for node, word in enumerate(tree.words):
+        needed = tree.values is None or (at_leaves and not inner[node])
+        if word is not None and needed and not tree.given[node]:
+            raise GraphError(
+                f"at {tree.path(node)}: the tree holds the word {short(word)}; "
+                f"Tree.encode(vocabulary) turns words into indices for ng.Embedding, "
+                f"Tree.from_brackets reads a whole text"
+            )
     if tree.values is None or tree.values.shape[1:] != port.shape:
         got = "no values" if tree.values is None else f"values of shape {tree.values.shape[1:]}"
         raise GraphError(f"the tree has {got}; input {port.name!r} takes {port.shape}")
     if at_leaves:
-        inner = np.diff(tree.starts) > 0
         for wrong, what in (
             (tree.given & inner, "has a value"),
             (~tree.given & ~inner, "has none"),
@@ -85,9 +110,9 @@ def _check_values(tree: Tree, port: Port, at_leaves: bool) -> None:
         wrong = wrong.reshape(len(tree), -1).any(axis=1) & tree.given
         if wrong.any():
             node = int(np.flatnonzero(wrong)[0])
-            raise GraphError(
-                f"at {tree.path(node)}: {values[node]} is no index from 0 to {limit - 1}, the rows "
-                f"of the embedding"
+            raise DataError(
+                f"at {tree.path(node)}: {values[node].item():.15g} is no index from 0 to "
+                f"{limit - 1}, the rows of the embedding"
             )
 
 

@@ -21,7 +21,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.temporal import BridgeConnections
 from neurograph.graph.tree import Tree
-from neurograph.graph.tree_fit import fitted_tree, layers_below, tree_layer
+from neurograph.graph.tree_fit import fitted_tree, fitted_trees, layers_below, tree_layer
 from neurograph.graph.trees import TreeConnections
 
 Place = tuple[int, int]  # number of the tree, node in it; -1 for a layer outside of the tree
@@ -62,7 +62,7 @@ def tree_network(network: Network, tree: Any) -> Network:
     True
     """
     several = isinstance(tree, list)
-    trees = [fitted_tree(network, each) for each in (tree if several else [tree])]
+    trees = fitted_trees(network, tree) if several else [fitted_tree(network, tree)]
     below = layers_below(network, tree_layer(network))
     copies: Copies = {}
     for layer in network.layers:
@@ -103,7 +103,8 @@ def tree_values(network: Network, tree: Any) -> list[Any]:
     >>> [each.tolist() for each in tree_values(net, ([1, 2], [3, 4]))]
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    trees = [fitted_tree(network, each) for each in (tree if isinstance(tree, list) else [tree])]
+    several = isinstance(tree, list)
+    trees = fitted_trees(network, tree) if several else [fitted_tree(network, tree)]
     return [
         each.values[node]
         for each in trees

@@ -40,7 +40,9 @@ def read_brackets(text: str) -> Labelled:
         else:
             open_brackets[-1][1].append(token)
     if open_brackets or done is None:
-        raise DataError(f"{len(open_brackets)} brackets are left open at the end of the text")
+        left = len(open_brackets)
+        many = "1 bracket is" if left == 1 else f"{left} brackets are"
+        raise DataError(f"{many} left open at the end of the text")
     return done
 
 

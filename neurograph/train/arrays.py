@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurograph.errors import DataError, ShapeError, unknown
+from neurograph.errors import DataError, NeurographError, ShapeError, unknown
 from neurograph.graph.network import Network, Port
 from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
@@ -178,7 +178,10 @@ def _at_nodes_or_roots(port: Port, loss: Loss, y: Any, what: str) -> Any:
     if not port.layer.sequence:
         return loss.check(as_numbers(y, what), port.shape)
     rows = as_node_rows(y, what)
-    joined = loss.check(as_numbers(np.asarray(rows), what), port.shape)
+    try:
+        joined = loss.check(as_numbers(np.asarray(rows), what), port.shape)
+    except NeurographError:
+        return _by_tree(rows, what, lambda row: loss.check(as_numbers(row, what), port.shape))
     return NodeRows.cut(joined, [len(row) for row in rows])
 
 
@@ -189,7 +192,8 @@ def as_sample_weights(
     found: list[Any] = []
     for number, port in enumerate(network.outputs):
         if port.layer.sequence and takes_trees(network):
-            found.append(_weights_at_nodes(port, weight))
+            rows = None if targets is None else targets[number]
+            found.append(_weights_at_nodes(port, weight, rows))
             continue
         array = as_numbers(weight, "sample_weight")
         rows = (samples,) if array.ndim < 2 else (samples, *array.shape[1:])
@@ -201,10 +205,25 @@ def as_sample_weights(
     return found
 
 
-def _weights_at_nodes(port: Port, weight: Any) -> NodeRows:
+def _weights_at_nodes(port: Port, weight: Any, targets: Any) -> NodeRows:
     rows = as_node_rows(weight, "sample_weight")
-    ones = (1,) * len(port.shape)
-    return NodeRows([as_weights(row, (len(row),)).reshape(-1, *ones) for row in rows])
+    if targets is not None:
+        if len(rows) != len(targets):
+            raise ShapeError(f"sample_weight: {len(rows)} arrays for {len(targets)} trees")
+        check_sizes(map(len, targets), rows, "sample_weight")
+    shape = (-1,) + (1,) * len(port.shape)
+    return _by_tree(rows, "sample_weight", lambda row: as_weights(row, (len(row),)).reshape(shape))
+
+
+def _by_tree(rows: NodeRows, what: str, check: Callable[[Array], Array]) -> NodeRows:
+    """Check the rows of each tree; an error gets the number of the tree."""
+    found = []
+    for number, row in enumerate(rows):
+        try:
+            found.append(check(row))
+        except NeurographError as error:
+            raise type(error)(f"{what}: tree {number}, a sample for each node: {error}") from error
+    return NodeRows(found)
 
 
 def same_length(x: Sequence[Array], y: Sequence[Array], what: str = "") -> int:
@@ -214,5 +233,5 @@ def same_length(x: Sequence[Array], y: Sequence[Array], what: str = "") -> int:
         raise ShapeError(f"{where}{len(x[0])} samples of x, but {len(y[0])} of y")
     for each in y:
         if isinstance(each, NodeRows) and isinstance(x[0], Trees):
-            check_sizes(x[0], each, what)
+            check_sizes(x[0].sizes, each, what)
     return len(x[0])

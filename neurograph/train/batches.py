@@ -228,8 +228,6 @@ def batches_of(
     if takes_trees(model.network):
         from neurograph.train.tree_model import TreeBatches
 
-        if augment is not None:
-            raise OptionError("fit: augment changes arrays, but the samples are trees")
         return TreeBatches(model, data, batch_size, shuffle)
     return ArrayBatches(model, data, batch_size, shuffle, augment)
 

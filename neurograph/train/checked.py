@@ -134,8 +134,10 @@ def _weights(model: Model, sample_weight: Any, class_weight: Any, targets: list[
     for number_of_port, (port, each) in enumerate(
         zip(ports, _for_outputs(model, sample_weight), strict=True)
     ):
-        given = np.ones(samples) if each is None else each
-        at_nodes = isinstance(targets[number_of_port], NodeRows)
+        target = targets[number_of_port]
+        at_nodes = isinstance(target, NodeRows)
+        ones: Any = [np.ones(len(row)) for row in target] if at_nodes else np.ones(samples)
+        given = ones if each is None else each
         if not at_nodes and np.shape(given)[:1] != (samples,):
             raise ShapeError(
                 f"fit: sample_weight has shape {np.shape(given)}, expected one weight for each of "
@@ -143,9 +145,10 @@ def _weights(model: Model, sample_weight: Any, class_weight: Any, targets: list[
             )
         if at_nodes and class_weight is not None:
             raise OptionError("fit: class_weight is not for outputs at every node of a tree")
-        weight = as_sample_weights(model.network, given, samples)[number_of_port]
+        known = targets if at_nodes else None
+        weight = as_sample_weights(model.network, given, samples, known)[number_of_port]
         if port.layer.sequence and not at_nodes:
-            steps = targets[number_of_port].shape[1]
+            steps = target.shape[1]
             weight = np.broadcast_to(weight, (samples, steps, *weight.shape[2:]))
         found.append(weight)
     if class_weight is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from neurograph.errors import OptionError
 from neurograph.graph.states import check_order
+from neurograph.graph.trees import takes_trees
 from neurograph.options import number, whole
 from neurograph.storage.atomic import StrPath
 from neurograph.train.arrays import as_inputs
@@ -60,6 +61,8 @@ def fit(
     course = _course(epochs, initial_epoch, accumulate, validation_freq)
     progress = make_progress(_verbosity(verbose), course.epochs)
     _check_switches(shuffle, augment, validation_split)
+    if augment is not None and takes_trees(model.network):
+        raise OptionError("fit: augment changes arrays, but the samples are trees")
     source: Batches
     if y is None:
         arrays_only = {

@@ -8,10 +8,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from neurograph.errors import DataError, NeurographError, ShapeError
+from neurograph.errors import DataError, ShapeError
 from neurograph.graph.network import Network
 from neurograph.graph.tree import Array, Indices, Tree
-from neurograph.graph.tree_fit import fitted_tree, tree_layer
+from neurograph.graph.tree_fit import fitted_trees, tree_layer
 from neurograph.kernels.trees import (
     ChildSumPlan,
     Links,
@@ -143,17 +143,13 @@ def as_trees(network: Network, x: Any, what: str = "x") -> Trees:
         return x
     layer = tree_layer(network)
     arity = int(layer.config["children"]) if layer.config["cell"] == "recursive" else None
-    if isinstance(x, (Tree, tuple)) or not isinstance(x, (Iterable, Sequence)):
+    alone = isinstance(x, (Tree, tuple, str)) or hasattr(x, "successors")
+    if alone or not isinstance(x, (Iterable, Sequence)):
         raise DataError(
             f"{what}: a batch for network {network.name!r} is a list of trees, got one "
             f"{type(x).__name__}; give [tree] for one tree"
         )
-    trees = []
-    for number, each in enumerate(x):
-        try:
-            trees.append(fitted_tree(network, each))
-        except NeurographError as error:
-            raise type(error)(f"{what}: tree {number}: {error}") from error
+    trees = fitted_trees(network, x, what)
     if not trees:
         raise DataError(f"{what}: there are no trees")
     return Trees(trees, arity)
@@ -227,9 +223,9 @@ def as_node_rows(y: Any, what: str) -> NodeRows:
     return NodeRows(rows)
 
 
-def check_sizes(trees: Trees, rows: NodeRows, what: str) -> None:
-    """Refuse rows that are not one for each node."""
-    for number, (nodes, each) in enumerate(zip(trees.sizes, rows, strict=False)):
+def check_sizes(sizes: Iterable[int], rows: NodeRows, what: str) -> None:
+    """Refuse rows that are not one for each node of trees with so many."""
+    for number, (nodes, each) in enumerate(zip(sizes, rows, strict=False)):
         if len(each) != nodes:
             raise ShapeError(
                 f"{what}: tree {number} has {nodes} nodes, but {len(each)} rows are given for it"

@@ -16,7 +16,7 @@ from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.graph.network import Network
-from neurograph.graph.tree_fit import top_of
+from neurograph.graph.tree_fit import fitted_trees, top_of
 from neurograph.graph.tree_network import tree_network, tree_values
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs
@@ -220,7 +220,7 @@ def predict_trees(network: Network, sample: Any, explicit: bool = False) -> Any:
     several = isinstance(sample, (list, Trees))
     trees: Sequence[Any] = sample if several else [sample]
     if explicit:
-        found = [_walk(network, tree) for tree in trees]
+        found = [_walk(network, tree) for tree in fitted_trees(network, trees, "x")]
         return _joined(network, found) if several else found[0]
     model = network.compile(dtype="float64")
     outputs = model.predict(trees)
