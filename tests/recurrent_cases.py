@@ -140,6 +140,7 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     row("bidirectional_states", _both_states, *WAY)
 
     cell("masking_lstm", lambda: ng.Masking(), lambda: lstm(3), gaps=True)
+    cell("masking_general", lambda: ng.Masking(), lambda: lstm(3, "softplus"), gaps=True)
     cell(
         "masking_stack",
         lambda: ng.Masking(),
