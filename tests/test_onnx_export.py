@@ -63,6 +63,13 @@ def test_recurrent_layers_are_operators_and_other_loops_are_scans():
     assert "Scan" in agree(gates, x)
     odd = ng.Network([ng.Input((None, 3)), ng.GRU(4, "gelu", return_sequences=True)], seed=1)
     assert "Scan" in agree(odd, x)
+    gates = ng.Network([ng.Input((None, 3)), ng.LSTM(4, return_sequences=True)], seed=1)
+    gates.layer("lstm").gate("cell").activation = "tanh"
+    assert "Scan" in agree(gates, x)
+    steps = ng.Input((None, 3))
+    lstm = ng.LSTM(4, return_sequences=True)(steps)
+    read = ng.Network(inputs=steps, outputs=[lstm, ng.Dense(2)(lstm.gate("cell"))], seed=1)
+    assert "Scan" in agree(read, x)
     steps = ng.Input((None, 3))
     twice = ng.LSTM(4, return_sequences=True)(steps)
     OneToOneConnections(twice.gate("keep"), twice.gate("cell"))

@@ -17,6 +17,7 @@ from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOne
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
+from neurograph.graph.temporal import StepConnections
 from neurograph.storage.onnx_graph import Array, OnnxGraph
 from neurograph.storage.onnx_tensors import Tensors
 
@@ -119,8 +120,11 @@ class RecurrentCell:
             raise _OtherError
         if len(self._sources) != 1 or not self._sources[0].sequence:
             raise _OtherError
+        if any(self._is_read(part) for part in self.members):
+            raise _OtherError
         order = {"simple_rnn": "hidden", "lstm": "input output forget candidate"}
         gates = order.get(self.kind, "update reset candidate").split()
+        self._check_kinds({*gates, "squash"})
         before = self._check_cell()
         self._options = self._activations()
         if before is not None:
@@ -134,6 +138,34 @@ class RecurrentCell:
             "recurrent_kernel": recurrent.T[None],
             "bias": np.concatenate([bias, late])[None],
         }
+
+    def _is_read(self, part: Layer) -> bool:
+        """Whether something outside the cell reads what the operator does not give out."""
+        if part is self.hidden:
+            return False
+        network = self.root.network
+        if network is not None and any(port.layer is part for port in network.outputs):
+            return True
+        last = -1 if self.delay > 0 else 0
+        return any(
+            bundle.target not in self.members
+            and not (
+                part in self.states and isinstance(bundle, StepConnections) and bundle.step == last
+            )
+            for bundle in part.outgoing
+        )
+
+    def _check_kinds(self, gates: set[str]) -> None:
+        """Compare aggregations, and the activations of what is no gate."""
+        products = {"keep", "write", "gated", "dropped", "dropped_past"}
+        products |= {"hidden"} if self.kind == "lstm" else set()
+        for name, part in self.parts.items():
+            if part not in self.members:
+                continue
+            aggregation = "product" if name in products else "sum"
+            plain = name in gates or part.activation_name == "identity"
+            if part.aggregation != aggregation or not plain:
+                raise _OtherError
 
     def write(self) -> None:
         """Add the operator; all steps of the hidden state and the final states are there then."""
