@@ -311,6 +311,9 @@ def refused():
             [node("Clip", "x a b", "y")], shape, shape, {"a": np.float32(2), "b": np.float32(1)}),
         "node 'the_y' (Transpose): perm [1, 0]": (
             [node("Transpose", "x", "y", perm=[1, 0])], {"x": (3,)}, {"y": (3,)}, {}),
+        "node 'the_y' (Concat): its constants do not fit": (
+            [node("Concat", "a b", "y", axis=0), node("Add", "x y", "z")],
+            shape, {"z": (3, 4, 4)}, {"a": np.float32(2), "b": np.float32(1)}),
         "input 'x' has shape": ([node("Relu", "x", "y")], {"x": ("a",)}, {"y": ("a",)}, {}),
     }  # fmt: skip
 

@@ -92,7 +92,11 @@ class Reading:
             return np.asarray(change(given[0], tuple(axes)))
         feeds = {name: each for name, each in zip(node.input, given, strict=True) if name}
         run: Any = ReferenceEvaluator(node, opsets=self.opsets)
-        return np.asarray(run.run(None, feeds)[0])
+        try:
+            return np.asarray(run.run(None, feeds)[0])
+        except Exception as error:  # of the onnx package, whose operators raise what they like
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise GraphError(f"its constants do not fit: {first[:200]}") from error
 
     def is_read(self, name: str) -> bool:
         """Whether something takes a tensor, or it is an output."""
