@@ -306,6 +306,15 @@ def test_unrolled_network_has_every_step():
     assert len(lines(picture, "connection")) == 4 * 4 + 3 + 2
 
 
+def test_top_and_threshold_thin_out_an_unrolled_network():
+    picture = by_hand().render(view="unrolled", steps=4, top=7)
+    assert len(lines(picture, "connection")) == 7
+    assert "7 of 21 connections of these steps drawn: the strongest" in words_of(picture)
+    picture = by_hand().render(view="unrolled", steps=4, threshold=0.6)
+    assert len(lines(picture, "connection")) == 4 + 2  # -1.2 at every step, -0.7 at two
+    assert "6 of 21 connections of these steps drawn, at least 0.6" in words_of(picture)
+
+
 def test_unrolled_network_shows_the_values_of_each_step():
     net = by_hand()
     x = np.array([[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]])

@@ -28,17 +28,28 @@ def notes_of(network: Network, scene: Scene, options: Options) -> list[str]:
     if scene.hidden_nodes:
         notes.append(f"{count(scene.hidden_nodes, 'node')} not drawn")
     if drawn < total:
-        how = ""
-        if drawn < scene.between:
-            how = ": the strongest" if options.top is not None else ""
-            if how and scene.hidden_nodes:
-                how += " between these nodes"
-            if options.threshold is not None:
-                how += f", at least {options.threshold:g} strong"
-        notes.append(f"{drawn:,} of {count(total, 'connection')} drawn{how}")
+        notes.append(f"{drawn:,} of {count(total, 'connection')} drawn{_chosen(scene, options)}")
     if scene.folds_bias:
         notes.append("biases not drawn as nodes")
     return notes
+
+
+def _chosen(scene: Scene, options: Options) -> str:
+    """Say how the connections that are drawn were chosen among those between the nodes drawn."""
+    if len(scene.wires) == scene.between:
+        return ""
+    how = ": the strongest" if options.top is not None else ""
+    if how and scene.hidden_nodes:
+        how += " between these nodes"
+    return how + (f", at least {options.threshold:g} strong" if options.threshold else "")
+
+
+def note_of_steps(scene: Scene, options: Options) -> list[str]:
+    """Say which of the connections of all steps are not drawn."""
+    if len(scene.wires) == scene.between:
+        return []
+    total = count(scene.between, "connection")
+    return [f"{len(scene.wires):,} of {total} of these steps drawn{_chosen(scene, options)}"]
 
 
 def caption_rows(painter: Painter, title: str, notes: Sequence[str]) -> list[str]:

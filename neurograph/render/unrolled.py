@@ -17,12 +17,12 @@ from neurograph.render.boxes import is_packed
 from neurograph.render.columns import unit_columns
 from neurograph.render.curves import Spot
 from neurograph.render.fill import lead_of
-from neurograph.render.key import title_of
+from neurograph.render.key import note_of_steps, title_of
 from neurograph.render.options import Options
 from neurograph.render.painter import Painter
 from neurograph.render.picture import Picture
 from neurograph.render.scene import Disc, Scene, Wire
-from neurograph.render.wires import Strengths
+from neurograph.render.wires import Strengths, strongest
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -62,9 +62,11 @@ def unrolled_picture(network: Network, options: Options) -> Picture:
         return boxes_unrolled(network, options, steps, run)
     scene = _arrange(network, levels, steps, options)
     _connect(network, scene, steps, Strengths(options.strength))
+    scene.wires = strongest(scene.wires, options)
     picture = Picture(network.name)
     painter = Painter(picture, scene, options, network.outputs)
-    painter.paint(title_of(network, options), notes_on_time(network, steps, run))
+    notes = [*notes_on_time(network, steps, run), *note_of_steps(scene, options)]
+    painter.paint(title_of(network, options), notes)
     return picture
 
 

@@ -52,12 +52,17 @@ def add_wires(
     strengths = Strengths(options.strength, snapshot)
     found = [*_library_wires(scene, strengths), *_handmade_wires(network, scene, strengths)]
     scene.between = len(found)
+    scene.wires = strongest(found, options)
+
+
+def strongest(found: list[Wire], options: Options) -> list[Wire]:
+    """Return the connections that ``threshold`` and ``top`` leave, in the order given."""
     if options.threshold is not None:
         found = [wire for wire in found if abs(wire.strength) >= options.threshold]
     if options.top is not None and len(found) > options.top:
         order = np.argsort([-abs(wire.strength) for wire in found], kind="stable")
         found = [found[k] for k in sorted(order[: options.top].tolist())]
-    scene.wires = found
+    return found
 
 
 def _library_wires(scene: Scene, strengths: Strengths) -> list[Wire]:
