@@ -209,9 +209,26 @@ class Words(nn.Module):
         return self.top(torch.cat([h[-2], h[-1]], dim=1) if both is None else both)
 
 
+class Lines(nn.Module):
+    """Words as a line with channels, a convolution over them, and the last state of a GRU."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.conv = nn.Embedding(9, 4), nn.Conv1d(4, 5, 3)
+        self.states, self.top = nn.GRU(4, 3, batch_first=True), nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.words(x)
+        line = torch.relu(self.conv(x.permute(0, 2, 1)))
+        line = nn.functional.max_pool1d(line, line.size(2)).squeeze(2)
+        _, h = self.states(x)
+        return self.top(torch.cat((line, h.squeeze(0)), 1))
+
+
 OWN = {
     "residual": (Residual, (3, 6, 7)),
     "functions": (Functions, (2, 5, 6)),
+    "lines": (Lines, (6,)),
     **{f"words, {each}": (lambda each=each: Words(each), (6,)) for each in ("last", "mean", "h")},
 }
 

@@ -250,7 +250,12 @@ def _mean(view: View, dim: Any = None, keepdim: bool = False) -> View:
     return made.reshape((*made.shape, *(1,) * (rank - 1))) if keepdim else made
 
 
-def _squeeze(view: View, dim: int | None = None) -> View:
+def _squeeze(view: View | _States | _Hidden, dim: int | None = None) -> View:
+    if not isinstance(view, View):
+        states = view.states if isinstance(view, _Hidden) else view
+        if dim != 0 or states.levels * states.ways > 1:
+            raise GraphError("of final states only those of one layer, one way, can be squeezed")
+        return states.last(0)
     if dim is None or not dim or view.layer.sequence:
         raise GraphError("give it a dim other than that of the batch")
     axis = dim - 1 if dim > 0 else dim + len(view.shape)
