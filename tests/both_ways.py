@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from random_graphs import random_network
 from random_mixed import random_mixed
 
+from neurograph.graph.masks import masks_of_run
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode
 from neurograph.interpret import backward, calc_gradients, forward
@@ -72,8 +73,10 @@ def walk(
     losses = [get_loss(loss)] * len(net.outputs)
     outputs = forward(net, x, noise=noise, **options)
     found = [
-        each.value_and_gradient(target, output)
-        for each, target, output in zip(losses, as_list(y), outputs, strict=True)
+        each.value_and_gradient(target, output, each.step_weight(mask))
+        for each, target, output, mask in zip(
+            losses, as_list(y), outputs, masks_of_run(net), strict=True
+        )
     ]
     backward(net, [d_output for _, d_output in found], truncate=truncate)
     calc_gradients(net)

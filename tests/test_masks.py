@@ -5,6 +5,9 @@ import pytest
 from cases import CASES
 
 import neurograph as ng
+from neurograph.graph.masks import masks_of_run
+from neurograph.interpret import forward
+from neurograph.train.metrics import TopK
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -96,3 +99,140 @@ def test_an_exported_script_knows_masks(tmp_path):
     names = {"__file__": str(tmp_path / "net.py"), "__name__": "net"}
     exec((tmp_path / "net.py").read_text(), names)
     np.testing.assert_allclose(names["predict"](x), model.predict(x), rtol=1e-9, atol=1e-12)
+
+
+# losses and metrics -----------------------------------------------------------------------------
+
+METRICS = ["mae", "binary_accuracy", "top_k_categorical_accuracy", "precision", "rmse"]
+
+
+def both(keras):
+    """Return a network with a mask at its output, and Keras's model with metrics of its own."""
+    net, twin = (
+        chosen([start((STEPS, 3)), k.Masking(), k.LSTM(4, return_sequences=True),
+                k.Dense(2, activation="sigmoid")])
+        for chosen, start, k in (
+            (ng.Network, ng.Input, ng), (keras.Sequential, keras.Input, keras.layers),
+        )
+    )  # fmt: skip
+    twin.set_weights(net.get_weights())
+    m = keras.metrics
+    metrics = [
+        "mae",
+        "binary_accuracy",
+        m.TopKCategoricalAccuracy(1, name="top_k_categorical_accuracy"),
+        m.Precision(name="precision"),
+        m.RootMeanSquaredError(name="rmse"),
+    ]
+    return net, twin, metrics
+
+
+def padded(seed=0, samples=BATCH):
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(samples, STEPS, 3))
+    x[0, 3:] = x[2, 1:] = x[2, 0] = 0.0
+    y = generator.integers(0, 2, (samples, STEPS, 2)).astype(float)
+    return x, y, generator
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_and_metrics_leave_out_what_keras_leaves_out(keras_float64, loss, weighted):
+    net, twin, metrics = both(keras_float64)
+    x, y, generator = padded(samples=5)
+    weight = generator.random((5, STEPS)) if weighted else None
+    twin.compile(keras_float64.optimizers.SGD(0.5), loss, metrics=metrics)
+    model = net.compile("sgd(0.5)", loss, [*METRICS[:2], TopK(k=1), *METRICS[3:]], dtype="float64")
+
+    def theirs(found):
+        return [float(found["loss"]), *(float(found[name]) for name in METRICS)]
+
+    options = {"batch_size": 2, "sample_weight": weight}
+    expected = theirs(twin.evaluate(x, y, verbose=0, return_dict=True, **options))
+    np.testing.assert_allclose(model.evaluate(x, y, **options), expected, rtol=1e-6)
+    expected = theirs(twin.test_on_batch(x, y, sample_weight=weight, return_dict=True))
+    np.testing.assert_allclose(model.test_on_batch(x, y, weight), expected, rtol=1e-6)
+    twin.reset_metrics()
+    expected = theirs(twin.train_on_batch(x, y, sample_weight=weight, return_dict=True))
+    np.testing.assert_allclose(model.train_on_batch(x, y, weight), expected, rtol=1e-6)
+    fitted = {"epochs": 2, "shuffle": False, "verbose": 0} | options
+    held = {"validation_data": (x[:3], y[:3])}
+    expected = twin.fit(x, y, **fitted, **held).history
+    history = model.fit(x, y, **fitted, **held).history
+    for name in ("loss", *METRICS):
+        key = model.score_names[1 + METRICS.index(name)] if name != "loss" else name
+        np.testing.assert_allclose(history[key], expected[name], rtol=1e-6)
+        np.testing.assert_allclose(history[f"val_{key}"], expected[f"val_{name}"], rtol=1e-6)
+    for one, its in zip(net.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(one, its, **KERAS)
+
+
+@pytest.mark.parametrize("name", ["masking_stack", "embedding_masked", "given_mask"])
+@pytest.mark.parametrize("loss", ["mse", "sse", "huber"])
+def test_nodes_and_compiled_leave_out_the_same(name, loss):
+    case = CASES[name]
+    if name == "embedding_masked":  # an image of steps, and a mask that only the loss reads
+        net = ng.Network([ng.Input((6,)), ng.Embedding(5, 3, mask_zero=True), ng.Dense(2)], seed=0)
+    else:
+        net = case.network()
+    x, y = case.data(net)
+    assert ng.parity_check(net, x, y, loss).ok
+    assert ng.gradient_check(net, x, y, loss, samples=20).ok
+    model = net.compile("sgd", loss, dtype="float64")
+    forward(net, x)
+    mask = masks_of_run(net)
+    value = model.evaluate(x, y)
+    assert model.gradients(x, y) == pytest.approx(value, rel=1e-12)
+    counted = (model.predict(x) - y)[mask[0]]
+    scale = {"mse": (counted**2).mean(), "sse": (counted**2).sum() / 2 / len(y)}
+    assert value == pytest.approx(scale.get(loss, value), rel=1e-12)
+    assert not mask[0].all()
+
+
+def test_targets_of_steps_that_do_not_count_change_nothing():
+    net = CASES["masking_stack"].network()
+    x, y = CASES["masking_stack"].data(net)
+    model = net.compile("sgd", "mse", ["mae"], dtype="float64")
+    before = model.evaluate(x, y)
+    forward(net, x)
+    mask = masks_of_run(net)[0]
+    other = np.where(mask[..., None], y, 1e3)
+    assert model.evaluate(x, other) == pytest.approx(before, rel=1e-12)
+
+
+def test_one_weight_a_sample_is_one_for_all_its_steps_that_count():
+    net = CASES["masking_stack"].network()
+    x, y = CASES["masking_stack"].data(net)
+    model = net.compile("sgd(0.0)", "mse", dtype="float64")
+    forward(net, x)
+    mask, weight = masks_of_run(net)[0], np.array([0.5, 2.0, 1.0])
+    errors = ((model.predict(x) - y) ** 2).mean(-1) * weight[:, None]
+    expected = pytest.approx(errors[mask].mean(), rel=1e-12)
+    assert model.evaluate(x, y, sample_weight=weight) == expected
+    assert model.train_on_batch(x, y, weight) == expected
+    assert model.fit(x, y, sample_weight=weight, verbose=0).history["loss"] == [expected]
+
+
+def test_a_batch_without_any_step_that_counts_has_no_loss():
+    net = ng.Network([ng.Input((None, 3)), ng.Masking(), ng.LSTM(2, return_sequences=True)])
+    model = net.compile("sgd", "mse", dtype="float64")
+    zeros = np.zeros((2, 4, 3)), np.ones((2, 4, 2))
+    assert model.evaluate(*zeros) == 0.0
+    assert model.train_on_batch(*zeros) == 0.0
+
+
+def test_a_function_of_ones_own_sees_all_steps():
+    net = ng.Network([ng.Input((None, 3)), ng.Masking(), ng.LSTM(2, return_sequences=True)])
+    x, y = np.zeros((2, 4, 3)), np.ones((2, 4, 2))
+    model = net.compile("sgd", along, dtype="float64")
+    assert model.evaluate(x, y) == pytest.approx(model.predict(x).sum())
+    assert model.gradients(x, y) == pytest.approx(model.predict(x).sum())
+
+
+def test_the_tutorials_error_leaves_them_out_too():
+    errors = []
+    for explicit in (True, False):
+        net = CASES["masking_stack"].network()
+        x, y = CASES["masking_stack"].data(net)
+        errors.append(net.train(y, x, 0.1, 2, explicit=explicit))
+    np.testing.assert_allclose(*errors, rtol=1e-9)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.errors import DataError, ShapeError
+from neurograph.graph.masks import Masks, masks_of_run, output_masks
 from neurograph.graph.network import Network
 from neurograph.interpret import backward, calc_gradients, forward
 from neurograph.interpret.feed import feed
@@ -42,6 +43,8 @@ class Setting:
         The leading axes but time.
     options : dict
         training, noise, initial, mask: for ``interpret.forward``.
+    masks : list, optional
+        Which steps of each output count, once that is known.
     """
 
     network: Network
@@ -50,6 +53,7 @@ class Setting:
     losses: list[Loss]
     batch: tuple[int, ...]
     options: dict[str, Any]
+    masks: Masks | None = None
 
     @classmethod
     def of(cls, network: Network, x: Any, y: Any, loss: Any, options: Mapping[str, Any]) -> Setting:
@@ -96,15 +100,35 @@ class Setting:
     def error(self, outputs: Sequence[Array]) -> float:
         """Return E for outputs, without regularizers."""
         return sum(
-            loss.value_and_gradient(*self._batched(target, output))[0]
-            for loss, target, output in zip(self.losses, self.y, outputs, strict=True)
+            loss.value_and_gradient(*self._batched(target, output), self._weight(k))[0]
+            for k, (loss, target, output) in enumerate(
+                zip(self.losses, self.y, outputs, strict=True)
+            )
         )
+
+    def _weight(self, place: int) -> Array | None:
+        """Return the weights of the steps of an output by its mask, which no weight can change."""
+        if self.masks is None:
+            if any(output_masks(self.network)):
+                self.forward()
+                self.masks = masks_of_run(self.network)
+            else:
+                self.masks = [None] * len(self.losses)
+        mask = self.masks[place]
+        if mask is not None and not self.batch:
+            mask = mask[None]
+        return self.losses[place].step_weight(mask)
 
     def d_outputs(self, outputs: Sequence[Array]) -> list[Array]:
         """Return dE/d output for each output."""
         return [
-            np.reshape(loss.value_and_gradient(*self._batched(target, output))[1], output.shape)
-            for loss, target, output in zip(self.losses, self.y, outputs, strict=True)
+            np.reshape(
+                loss.value_and_gradient(*self._batched(target, output), self._weight(k))[1],
+                output.shape,
+            )
+            for k, (loss, target, output) in enumerate(
+                zip(self.losses, self.y, outputs, strict=True)
+            )
         ]
 
     def _batched(self, target: Array, output: Array) -> tuple[Array, Array]:

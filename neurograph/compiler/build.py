@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from neurograph.compiler.program import (
 )
 from neurograph.compiler.settle import settle
 from neurograph.graph.layer import Layer
+from neurograph.graph.masks import output_masks
 from neurograph.graph.network import Network
 from neurograph.graph.states import stateful_layers
 from neurograph.parameter import Parameter
@@ -29,6 +30,7 @@ class LossLike(Protocol):
     """What the compiler needs of a loss."""
 
     class_numbers: bool
+    counts_steps: bool | None
 
     def lines(self, weighted: bool = False) -> Any:
         """Return the in-place form."""
@@ -57,7 +59,8 @@ class Built:
     ``fixed`` are places in the vector of all parameters, and the weights that the program takes to
     be there for good.
     ``states`` are the stateful layers, each with the array that it begins with ("": nobody reads
-    it) and the one that the next batch is to begin with.
+    it) and the one that the next batch is to begin with. ``masks`` has for each output the array
+    that says which of its steps count, "" if all do.
     """
 
     program: Program
@@ -68,6 +71,7 @@ class Built:
     row_of_node: Any
     fixed: tuple[tuple[Any, Any], ...]
     states: tuple[tuple[Layer, str, str], ...]
+    masks: tuple[str, ...]
 
 
 def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Built:
@@ -104,6 +108,7 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
             (layer, lowering.states.get(id(layer), ""), after)
             for layer, after in zip(stateful_layers(network), lowering.next_states, strict=True)
         ),
+        tuple("" if each is None else lowering.outputs[id(each)] for each in output_masks(network)),
     )
 
 
@@ -125,6 +130,7 @@ def add_backward(
     if options.keep:
         roots += [name for (_, what), name in program.values.items() if what != "output"]
     backward = Backward(program, options.dtype, roots, options.truncate)
+    masks = output_masks(network)
     targets: list[str] = []
     weights: list[str] = []
     for number, (output, loss) in enumerate(zip(program.outputs, options.losses, strict=True)):
@@ -132,11 +138,15 @@ def add_backward(
         several = f"_{number}" if len(program.outputs) > 1 else ""
         targets.append(_target(backward, array, loss, f"target{several}"))
         inputs = [Ref(output), Ref(targets[-1])]
+        mask = masks[number]
         if options.weighted:
             lead = tuple(dim for dim in array.dims if isinstance(dim, str))
             dims: tuple[Dim, ...] = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
             weights.append(backward.builder.array(f"sample_weight{several}", dims, "target"))
             inputs.append(Ref(weights[-1]))
+        if mask is not None and loss.counts_steps is not None:
+            steps = lowering.outputs[id(mask)]
+            inputs[2:] = [_step_weight(backward, array, steps, inputs[2:], loss.counts_steps)]
         name = backward.builder.constant(f"loss_{number}_function", loss)
         weight = options.loss_weights[number] if options.loss_weights else 1.0
         factor = {} if weight == 1.0 else {"factor": weight}
@@ -177,6 +187,23 @@ def add_backward(
         replace(found, forward=program.forward, values=values, kept=gradients + program.kept),
         (*targets, *weights),
     )
+
+
+def _step_weight(
+    backward: Backward, output: Array, mask: str, weight: Sequence[Ref], mean: bool
+) -> Ref:
+    """Return the weights of steps by their mask, times those of samples that are given."""
+    builder, nodes = backward.builder, output.dims[output.lead :]
+    if output.lead > builder.arrays[mask].lead:  # an image of steps, but an output in time
+        turned = builder.array(f"{mask}_in_time", (*output.dims[: output.lead], 1))
+        builder.emit("swap", turned, mask, accumulate=False)
+        mask = turned
+    array = builder.arrays[mask]
+    rest = (1,) * (len(nodes) - len(array.dims) + array.lead)
+    mask = builder.reshape(mask, (*array.dims, *rest))
+    found = builder.array("step_weight", builder.arrays[mask].dims)
+    builder.emit("step_weight", found, mask, *weight, accumulate=False, mean=int(mean))
+    return Ref(found)
 
 
 def _target(backward: Backward, output: Array, loss: Any, name: str) -> str:

@@ -22,6 +22,7 @@ from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.errors import ShapeError
 from neurograph.graph.clocks import clocks
+from neurograph.graph.masks import Masks, as_mask
 from neurograph.graph.network import Network
 from neurograph.graph.spatial import WindowConnections
 from neurograph.graph.states import state_for
@@ -158,8 +159,16 @@ class Executable:
                 (layer, found.arrays[first] if first else None, found.arrays[after])
                 for layer, first, after in built.states
             ]
+            found.masks = [self._batch_first(found, name) for name in built.masks]
             self._plans[mode, sizes] = found
         return found
+
+    def _batch_first(self, plan: Plan, name: str) -> Array | None:
+        """Return an array of a plan with the batch before time, None for no name."""
+        if not name:
+            return None
+        array: Array = plan.arrays[name]
+        return array if plan.lead[name] == 1 else array.swapaxes(0, 1)
 
     def _title(self, mode: Mode, sizes: Sizes) -> str:
         what = "training" if mode.training else "prediction"
@@ -263,6 +272,10 @@ class Executable:
             array = plan.arrays[name]
             found.append(array if plan.lead[name] == 1 else array.swapaxes(0, 1))
         return found
+
+    def masks(self, plan: Plan) -> Masks:
+        """Return which steps of each output count in the last run of a plan: (batch, steps)."""
+        return [None if each is None else as_mask(each) for each in plan.masks]
 
     def keep_values(self, mode: Mode, plan: Plan) -> None:
         """Let the layers and nodes of the network show the values of the last run of a plan."""

@@ -23,6 +23,7 @@ from neurograph.graph.bundles import DenseConnections
 from neurograph.graph.clocks import clocks
 from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
+from neurograph.graph.masks import output_masks
 from neurograph.graph.network import Network, Port
 from neurograph.graph.schedule import Stage
 from neurograph.graph.spatial import PoolingConnections
@@ -114,7 +115,7 @@ class Lowering:
                 self.outputs[id(port.layer)] if port.indices is None else self.outputs[-1]
                 for port in network.inputs
             ),
-            tuple(self.next_states),
+            (*self.next_states, *self._masks()),
         )
 
     def _lower_cycle(self, number: int, stage: Stage, layers: list[Layer]) -> None:
@@ -188,6 +189,11 @@ class Lowering:
             self.states[id(layer)] = name
             self.builder.constants[f"{name}_layer"] = layer
         return self.states[id(layer)]
+
+    def _masks(self) -> list[str]:
+        """Return the masks of the outputs, which losses and metrics go by."""
+        found = [each for each in output_masks(self.network) if each is not None]
+        return list(dict.fromkeys(self.outputs[id(each)] for each in found))
 
     def _keep_states(self) -> None:
         """Make the arrays of what the next batch begins with, one for each stateful layer."""

@@ -39,6 +39,8 @@ class Plan:
         The memory of the values, without parameters.
     states : list
         The stateful layers, each with its array before the first step and after the last.
+    masks : list
+        For each output the array, the batch first, that says which of its steps count; or None.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Plan:
         self.forward: Callable[[], None] = self.arrays["forward"]
         self.backward: Callable[[], float] | None = self.arrays.get("backward")
         self._verify(emitter)
+        self.masks: list[NDArray[Any] | None] = []
         self.states: list[tuple[Layer, NDArray[Any] | None, NDArray[Any]]] = []
         self.lead = {name: array.lead for name, array in program.arrays.items()}
         self.normalized = [

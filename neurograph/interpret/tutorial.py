@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurograph.errors import DataError, GraphError, OptionError, ShapeError
+from neurograph.graph.masks import masks_of_run
 from neurograph.graph.network import Network
 from neurograph.interpret.backward import backward, calc_gradients, update_weights
 from neurograph.interpret.forward import carry, forward, taken
@@ -35,9 +36,21 @@ def calc_delta(network: Network, label: Any, *, inputs: bool = True) -> float:
     outputs, batch = _outputs(network)
     labels = _labels(network, label, outputs)
     count = batch[0] if batch else 1
-    errors = [output - each for output, each in zip(outputs, labels, strict=True)]
+    errors = [
+        _counted(output - each, mask)
+        for output, each, mask in zip(outputs, labels, masks_of_run(network), strict=True)
+    ]
     backward(network, [error / count for error in errors], inputs=inputs)
     return sum(float(np.vdot(error, error)) for error in errors) / 2 / count
+
+
+def _counted(error: Array, mask: Array | None) -> Array:
+    """Return the errors of the steps that count, 0 for others."""
+    return (
+        error
+        if mask is None
+        else error * mask.reshape(mask.shape + (1,) * (error.ndim - mask.ndim))
+    )
 
 
 def train_one_sample(network: Network, label: Any, sample: Any, rate: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from neurograph.errors import GraphError, OptionError
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
-from neurograph.layers.masking import mask_of
+from neurograph.graph.masks import mask_of
 from neurograph.layers.recipe import Recipe, put_under
 from neurograph.layers.recurrent import Recurrent
 

@@ -10,19 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurograph.errors import GraphError, ShapeError
+from neurograph.errors import ShapeError
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import FoldConnections
 from neurograph.layers.recipe import Recipe, put_under
 from neurograph.options import number
-
-STEP_BY_STEP = {
-    "Activation", "ReLU", "LeakyReLU", "Softmax", "Dropout", "BatchNormalization",
-    "LayerNormalization", "LocalResponseNormalization", "Dense", "TimeDistributed", "Add",
-    "Multiply", "Average", "Maximum", "Concatenate",
-}  # fmt: skip
-"""The recipes that hand the mask of what is below them on, as in Keras."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,39 +82,6 @@ class Masking(Recipe):
 
 def _block(source: Layer, shape: tuple[int, ...], kind: str, **options: Any) -> Layer:
     return Layer(shape, kind=kind, sequence=source.sequence, steps=source.steps, **options)
-
-
-def mask_of(layer: Layer) -> Layer | None:
-    """Return the mask that holds for a layer; None if all its steps count.
-
-    Raises
-    ------
-    GraphError
-        If layers with different masks are merged below it.
-    """
-    while True:
-        if "mask" in layer.parts:
-            return layer.parts["mask"]
-        if layer.mask is not None:
-            return layer.mask
-        if layer.config.get("recipe") not in STEP_BY_STEP:
-            return None
-        below = [bundle.source for bundle in layer.incoming if bundle.source.root is not layer]
-        if not below:  # of a layer at every step: what was folded into time
-            below = [bundle.source for bundle in layer.parts["fold"].incoming]
-        if len({id(each) for each in below}) > 1:
-            return _common_mask(layer, below)
-        layer = below[0]
-
-
-def _common_mask(layer: Layer, below: list[Layer]) -> Layer | None:
-    masks = [mask_of(each) for each in below]
-    if any(each is not masks[0] for each in masks[1:] if each is not None) and all(masks):
-        raise GraphError(
-            f"{layer.name or layer.kind!r} merges layers with different masks; say which holds: "
-            f"ng.LSTM(8)(x, mask=layer)"
-        )
-    return masks[0] if all(masks) else None
 
 
 def mask_in_time(mask: Layer) -> Layer:

@@ -15,10 +15,11 @@ import numpy as np
 from neurograph.errors import GraphError, OptionError, ShapeError
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
+from neurograph.graph.masks import mask_of
 from neurograph.graph.temporal import FoldConnections, ReverseConnections, StepConnections
 from neurograph.layer_functions import resolve_activation
 from neurograph.layers.cell import Cell
-from neurograph.layers.masking import mask_in_time, mask_of
+from neurograph.layers.masking import mask_in_time
 from neurograph.layers.recipe import ActivationSpec, Recipe, put_under
 from neurograph.options import number
 from neurograph.parameter import Parameter

@@ -201,7 +201,11 @@ def as_sample_weights(
             rows = (samples, targets[number].shape[1])
         checked = as_weights(array, rows)
         ones = len(port.shape) + (port.layer.sequence and checked.ndim == 1)
-        found.append(checked.reshape(checked.shape + (1,) * ones))
+        weights = checked.reshape(checked.shape + (1,) * ones)
+        if targets is not None and port.layer.sequence:
+            steps = targets[number].shape[1]
+            weights = np.broadcast_to(weights, (samples, steps, *weights.shape[2:]))
+        found.append(weights)
     return found
 
 

@@ -32,6 +32,11 @@ class _Hits(Metric):
         if self.class_id is not None:
             self.class_id = whole(f"{self.kind}: class_id", self.class_id)
 
+    @property
+    def counts_steps(self) -> bool:
+        """It looks at all steps, as Keras's."""
+        return False
+
     def reset(self) -> None:
         """Forget everything seen."""
         self.hits = self.false_alarms = self.misses = 0.0

@@ -42,10 +42,14 @@ class Loss:
         The name it goes by in messages and in the history.
     class_numbers : bool
         Whether targets are class numbers, of the shape of the output without its last axis.
+    counts_steps : bool or None
+        Whether its mean is over steps as well as samples, so that under a mask it is one over the
+        steps that count; None for a function of one's own, which no mask can be taken into.
     """
 
     name: str = "loss"
     class_numbers: ClassVar[bool] = False
+    counts_steps: ClassVar[bool | None] = True
 
     def __call__(self, target: ArrayLike, output: ArrayLike) -> float:
         """Return the mean loss over the batch."""
@@ -89,6 +93,30 @@ class Loss:
             gradient = gradient * weight[..., None]
         count = self.count(output.shape)
         return float(losses.sum(dtype=np.float64)) / count, np.asarray(gradient / count)
+
+    def step_weight(self, mask: Array | None, sample_weight: Array | None = None) -> Array | None:
+        """Return the weights of samples and steps under a mask, as ``value_and_gradient`` takes it.
+
+        As in Keras a mean is then one over the steps that count.
+
+        Parameters
+        ----------
+        mask : array of bool, (batch, steps), or None
+        sample_weight : array, (batch,) or (batch, steps), or None
+
+        Examples
+        --------
+        >>> Loss().step_weight(np.array([[True, True], [True, False]])).round(3).tolist()
+        [[1.333, 1.333], [1.333, 0.0]]
+        """
+        if mask is None or self.counts_steps is None:
+            return sample_weight
+        share = mask.size / max(1, int(np.count_nonzero(mask))) if self.counts_steps else 1.0
+        weight = mask * share
+        if sample_weight is not None:
+            ones = (1,) * (mask.ndim - sample_weight.ndim)
+            weight = weight * sample_weight.reshape(sample_weight.shape + ones)
+        return weight
 
     def check(self, target: ArrayLike, output_shape: Sequence[int | None]) -> Array:
         r"""Return targets in the shape this loss works on, or refuse them.
@@ -201,6 +229,7 @@ class OwnLoss(Loss):
     """
 
     function: Callable[[Array, Array], tuple[float, Array]]
+    counts_steps: ClassVar[bool | None] = None
 
     @property
     def name(self) -> str:  # type: ignore[override]

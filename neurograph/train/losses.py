@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ class SumSquaredError(_ErrorLoss):
     """
 
     name = "sse"
+    counts_steps: ClassVar[bool | None] = False
 
     def _rows(self, target: Array, output: Array) -> tuple[Array, Array]:
         error = output - target

@@ -35,6 +35,11 @@ class Metric:
     def __post_init__(self) -> None:
         self.name = self.kind
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether it leaves out steps that a mask says do not count: Keras's means do."""
+        return True
+
     def reset(self) -> None:
         """Forget everything seen."""
         self.total = self.count = 0.0

@@ -136,6 +136,11 @@ class LossMetric(Metric):
     def __post_init__(self) -> None:
         self.name = self.loss.name
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether its loss is a mean over steps."""
+        return bool(self.loss.counts_steps)
+
     def update(self, target: Array, output: Array, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch."""
         value, _ = self.loss.value_and_gradient(target, output, sample_weight)
@@ -158,6 +163,11 @@ class RootMeanSquaredError(Metric):
 
     kind: ClassVar[str] = "rmse"
 
+    @property
+    def counts_steps(self) -> bool:
+        """It looks at all steps, as Keras's."""
+        return False
+
     def _rows(self, target: Array, output: Array) -> Array:
         error = output - self._values(target, output)
         return np.asarray(np.mean(error * error, axis=-1))
@@ -175,6 +185,11 @@ class OwnMetric(Metric):
 
     def __post_init__(self) -> None:
         self.name = getattr(self.function, "__name__", type(self.function).__name__)
+
+    @property
+    def counts_steps(self) -> bool:
+        """It sees all steps."""
+        return False
 
     def update(self, target: Array, output: Array, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch; with weights the function is called for each sample alone."""

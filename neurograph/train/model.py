@@ -13,6 +13,7 @@ from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.errors import OptionError
+from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
 from neurograph.graph.states import check_batches
 from neurograph.graph.trees import takes_trees
@@ -187,11 +188,11 @@ class Model(ModelVerbs):
         self.update.run()
         return plan, loss
 
-    def outputs_of(self, inputs: Sequence[Array]) -> list[Array]:
-        """Return the outputs for one batch of checked arrays, until the next run."""
+    def outputs_of(self, inputs: Sequence[Array]) -> tuple[list[Array], Masks]:
+        """Return the outputs for one batch of checked arrays, until the next run; their masks."""
         plan = self.run_forward(PREDICT, inputs)
         self.executable.carry(plan)
-        return self.executable.outputs(plan)
+        return self.executable.outputs(plan), self.executable.masks(plan)
 
     def predict(self, x: Any, batch_size: int = 32) -> Any:
         r"""Return the outputs for inputs.
@@ -219,7 +220,7 @@ class Model(ModelVerbs):
         found: list[Array] | None = None
         for start in range(0, count, size):
             part = [each[start : start + size] for each in inputs]
-            outputs = self.outputs_of(part)
+            outputs, _ = self.outputs_of(part)
             if found is None:
                 found = [np.empty((count, *each.shape[1:]), each.dtype) for each in outputs]
             for rows, each in zip(found, outputs, strict=True):
@@ -268,21 +269,26 @@ class Model(ModelVerbs):
         for start in range(0, len(inputs[0]), size):
             rows = slice(start, start + size)
             part = [each[rows] for each in inputs]
-            outputs = self.outputs_of(part)
+            outputs, masks = self.outputs_of(part)
             aims = [each[rows] for each in targets]
             own = [each[rows] for each in weights or ()]
-            losses += np.multiply(self.losses_of(aims, outputs, own), len(outputs[0]))
+            losses += np.multiply(self.losses_of(aims, outputs, own, masks), len(outputs[0]))
             count += len(outputs[0])
-            self.update_metrics(aims, outputs)
+            self.update_metrics(aims, outputs, masks)
         return _alone(self.scores_of(losses / count))
 
     def losses_of(
-        self, targets: Sequence[Array], outputs: Sequence[Array], weights: Sequence[Array] = ()
+        self,
+        targets: Sequence[Array],
+        outputs: Sequence[Array],
+        weights: Sequence[Array],
+        masks: Masks,
     ) -> list[float]:
-        """Return the loss of each output of a batch, with the weights of its samples if any."""
+        """Return the loss of each output of a batch, by the weights of its samples and its mask."""
         found = []
         for k, (loss, output) in enumerate(zip(self.losses, outputs, strict=True)):
             weight = _one_a_row(np.asarray(weights[k])) if weights else None
+            weight = loss.step_weight(masks[k], weight)
             found.append(loss.value_and_gradient(targets[k], output, weight)[0])
         return found
 
@@ -301,10 +307,13 @@ class Model(ModelVerbs):
             if parameter.regularizer is not None
         )
 
-    def update_metrics(self, targets: Sequence[Array], outputs: Sequence[Array]) -> None:
+    def update_metrics(
+        self, targets: Sequence[Array], outputs: Sequence[Array], masks: Masks
+    ) -> None:
         """Let the metrics see the outputs of a batch, each its own."""
         for metric, place in zip(self.metrics, self.metric_outputs, strict=True):
-            metric.update(np.asarray(targets[place]), outputs[place])
+            weight = masks[place] if metric.counts_steps else None
+            metric.update(np.asarray(targets[place]), outputs[place], weight)
 
     def metric_values(self) -> list[float]:
         """Return the present values of the metrics."""
@@ -318,7 +327,8 @@ class Model(ModelVerbs):
         for metric in self.metrics:
             metric.reset()
         if self.metrics:
-            self.update_metrics(targets, self.executable.outputs(plan))
+            outputs, masks = self.executable.outputs(plan), self.executable.masks(plan)
+            self.update_metrics(targets, outputs, masks)
         return _alone([loss, *plan.losses, *self.metric_values()])
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None) -> float | list[float]:

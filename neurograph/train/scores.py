@@ -12,6 +12,7 @@ import numpy as np
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import statements
 from neurograph.errors import FormatError
+from neurograph.graph.masks import as_mask, output_masks
 from neurograph.graph.states import check_batches, stateful_layers
 from neurograph.parameter import Array
 from neurograph.train.checked import Checked
@@ -40,19 +41,23 @@ class Seen:
         self._gathers = gathers
         self._output = self._target = np.empty(0)
         self._outputs = self._targets = np.empty(0)
+        self._mask: Array | None = None
+        self._masks = np.empty(0, bool)
 
     def look_at(self, plan: Plan, outputs: Sequence[Array], first: bool) -> None:
         """Take the arrays that the next batches will be in."""
         losses = [each for each in statements(plan.program.backward) if each.op == "loss"]
         name = losses[self.place].inputs[1].name
         output, target = outputs[self.place], plan.arrays[name]
+        mask = plan.masks[self.place]
         target = target if plan.lead[name] == 1 else target.swapaxes(0, 1)
         if output.shape[1:] != self._outputs.shape[1:] or first:
             self.flush()
             rows = ROOM // max(1, math.prod(output.shape[1:])) if self._gathers else 0
             self._outputs = np.empty((rows, *output.shape[1:]), output.dtype)
             self._targets = np.empty((rows, *target.shape[1:]), target.dtype)
-        self._output, self._target = output, target
+            self._masks = np.empty((rows, *(() if mask is None else mask.shape[1:-1])), bool)
+        self._output, self._target, self._mask = output, target, mask
 
     def add(self, samples: int) -> None:
         """Gather the batch that has just run."""
@@ -62,10 +67,12 @@ class Seen:
             self.flush()
             start, stop = 0, samples
             if stop > len(self._outputs):
-                self._show(self._target, self._output)
+                self._show(self._target, self._output, _counting(self._mask))
                 return
         self._outputs[start:stop] = self._output
         self._targets[start:stop] = self._target
+        if self._mask is not None:
+            self._masks[start:stop] = as_mask(self._mask)
         self.filled = stop
 
     def flush(self) -> None:
@@ -73,11 +80,16 @@ class Seen:
         if self.filled:
             rows = slice(0, self.filled)
             self.filled = 0
-            self._show(self._targets[rows], self._outputs[rows])
+            masks = None if self._mask is None else self._masks[rows]
+            self._show(self._targets[rows], self._outputs[rows], masks)
 
-    def _show(self, target: Array, output: Array) -> None:
+    def _show(self, target: Array, output: Array, mask: Array | None) -> None:
         for metric in self.metrics:
-            metric.update(target, output)
+            metric.update(target, output, mask if metric.counts_steps else None)
+
+
+def _counting(mask: Array | None) -> Array | None:
+    return None if mask is None else as_mask(mask)
 
 
 class Scores:
@@ -195,8 +207,8 @@ class Validation:
     data : Checked or iterable
         Arrays, or batches of them already checked (each time it is asked for).
     batch_size : int
-        At least so many samples go through at once; more, where the network is small and
-        remembers nothing from batch to batch.
+        At least so many samples go through at once; more, where the network is small and the
+        scores do not depend on it: nothing is remembered from batch to batch, nothing masked.
     """
 
     def __init__(
@@ -205,10 +217,10 @@ class Validation:
         self.model = model
         self.data = data
         self.size = batch_size
-        stateful = stateful_layers(model.network)
+        fixed = bool(stateful_layers(model.network)) or any(output_masks(model.network))
         if isinstance(data, Checked):
             check_batches(model.network, len(data), batch_size, "fit: validation data")
-        if not stateful and not any(map(_sees_batches, model.metrics)):
+        if not fixed and not any(map(_sees_batches, model.metrics)):
             nodes = sum(layer.size for layer in model.network.layers)
             self.size = max(batch_size, min(1024, VALUES // max(1, nodes)))
 
@@ -222,11 +234,11 @@ class Validation:
         for data in self._parts():
             if not wanted():
                 return None
-            outputs = model.outputs_of(data.inputs)
-            own = model.losses_of(data.targets, outputs, data.weights)
+            outputs, masks = model.outputs_of(data.inputs)
+            own = model.losses_of(data.targets, outputs, data.weights, masks)
             losses += np.multiply(own, len(outputs[0]))
             samples += len(outputs[0])
-            model.update_metrics(data.targets, outputs)
+            model.update_metrics(data.targets, outputs, masks)
         scores = model.scores_of(losses / samples if samples else losses * math.nan)
         return dict(zip(model.score_names, scores, strict=True))
 

@@ -19,6 +19,7 @@ from neurograph.compiler.passes import checked_passes
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.storage import Sizes
 from neurograph.graph.layer import Layer
+from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
 from neurograph.layer_functions import BatchNormalization
 from neurograph.lines import Lines
@@ -136,6 +137,10 @@ class TreeExecutable:
         """Return the outputs of a run: (trees, shape), or (all nodes, shape)."""
         return run.outputs()
 
+    def masks(self, run: TreeRun) -> Masks:
+        """Return the masks of a run, see ``Executable``."""
+        return run.masks
+
     def after_training(self, run: TreeRun) -> None:
         """Let the moving statistics of normalisations take in the batch of a training step."""
         for executable, plan in run.ran:
@@ -216,6 +221,7 @@ class TreeRun:
         self.mode = mode
         self.sizes = sizes
         self.samples = 0
+        self.masks: Masks = [None] * len(executable.losses)  # all nodes count
         self.ran: list[tuple[Executable, Plan]] = []
         self.forest: Forest
         self.d_outputs: Array

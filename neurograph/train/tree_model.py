@@ -15,6 +15,7 @@ from neurograph.compiler.lower import Row
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
+from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
 from neurograph.graph.tree_fit import fitted_trees, top_of
 from neurograph.graph.tree_network import tree_network, tree_values
@@ -82,14 +83,15 @@ class TreeModel(Model):
         found: list[list[Array]] = [[] for _ in self.losses]
         for start in range(0, len(trees), size):
             part = trees[start : start + size]
-            outputs = self.outputs_of([part])
+            outputs, _ = self.outputs_of([part])
             for rows, output in zip(found, outputs, strict=True):
                 rows += NodeRows.cut(output.copy(), part.sizes.tolist())
         return found[0] if len(found) == 1 else found
 
-    def outputs_of(self, inputs: Sequence[Any]) -> list[Array]:
-        """Return the outputs for one batch of trees."""
-        return self.executable.outputs(self.run_forward(PREDICT, inputs))  # type: ignore[arg-type]
+    def outputs_of(self, inputs: Sequence[Any]) -> tuple[list[Array], Masks]:
+        """Return the outputs for one batch of trees, which have no masks."""
+        run: Any = self.run_forward(PREDICT, inputs)
+        return self.executable.outputs(run), self.executable.masks(run)
 
     # looking at the compiled form ---------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from neurograph.compiler.operations.table import Operation, register, same_type
@@ -118,6 +119,23 @@ def _emit_loss(e: Emitter, statement: Statement) -> None:
 
 
 register(Operation("loss", _emit_loss))
+
+
+# step_weight: 1 where a mask is not 0, times what makes a mean over those steps, and given weights
+
+
+def _emit_step_weight(e: Emitter, statement: Statement) -> None:
+    mask, *weight = (e.name(ref) for ref in statement.inputs)
+    shape, out = e.shape(statement.inputs[0]), e.name(statement.out)
+    counts = e.mask(shape)
+    e.line(f"np.not_equal({mask}, 0, out={counts})")
+    share = f"{math.prod(shape)} / max(1, np.count_nonzero({counts}))"
+    e.line(f"np.multiply({counts}, {share if statement.get('mean') else 1}, out={out})")
+    for each in weight:
+        e.line(f"{out} *= {each}")
+
+
+register(Operation("step_weight", _emit_step_weight))
 
 
 # penalty: a regularizer's gradient, and its share of the loss

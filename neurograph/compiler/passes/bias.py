@@ -88,7 +88,7 @@ def _is_own(program: Program, x: Array) -> bool:
     return (
         len(makers) <= 1
         and all(maker.op in ELEMENTWISE for maker in makers)
-        and x.name not in program.outputs
+        and x.name not in program.results
     )
 
 

@@ -38,7 +38,7 @@ def _without(program: Program, copy: Statement) -> Program | None:
     (x,) = copy.inputs
     source = _unshaped(program, x.name)
     target = program.arrays[program.base(copy.out.name)]
-    if target.role != "value" or target.name in program.outputs or target.ones_column:
+    if target.role != "value" or target.name in program.results or target.ones_column:
         return None
     if _unshaped(program, copy.out.name) is not target or x.offset != copy.out.offset:
         return None
