@@ -1,6 +1,7 @@
 """Training steps on 32 random binary trees: in one batch, one at a time, and a PyTorch recursion.
 
-Run it with ``python tests/benchmarks/trees.py``; medians of interleaved rounds, in milliseconds.
+Run it with ``python tests/benchmarks/trees.py``; medians of interleaved rounds, in milliseconds of
+processor time (all work is done by one thread, and neighbours on the machine do not count).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import neurograph as ng
 from neurograph.train.forest import as_trees
 
 WIDTH, TREES, ROUNDS = 50, 32, 20
+WARM, MEASURED = 4, 8  # steps of each round
 
 
 def nested(rng: np.random.Generator, leaves: int) -> Any:
@@ -85,19 +87,21 @@ def main() -> None:
     ):
         steps[name], steps[f"{name}, one at a time"] = ours(recipe, form, y)
     try:
-        steps["PyTorch, plain recursion of Recursive"] = torch_recursion(trees, y)
+        steps["Recursive, in PyTorch by recursion"] = torch_recursion(trees, y)
     except ImportError:
         print("PyTorch is not installed")
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
         for name, step in steps.items():
-            step()  # the first after another finds nothing in the cache
-            for _ in range(4):
-                begun = time.perf_counter()
+            for _ in range(WARM):  # the first after another finds nothing in the cache
                 step()
-                times[name].append(1e3 * (time.perf_counter() - begun))
+            for _ in range(MEASURED):
+                begun = time.process_time()
+                step()
+                times[name].append(1e3 * (time.process_time() - begun))
     for name, found in times.items():
-        print(f"{name:40} {median(found):8.2f}")
+        factor = median(found) / median(times[name.partition(",")[0]])
+        print(f"{name:40} {median(found):8.2f} {factor:8.1f} times the batch")
 
 
 if __name__ == "__main__":
