@@ -386,3 +386,22 @@ def test_a_recurrent_layer_reads_layers_at_every_step_of_a_film():
     steps = ng.Input((4, 3))
     dense = ng.TimeDistributed(ng.Dense(2))(mask(steps))
     assert ng.LSTM(3)(dense).gate("hidden").mask is not None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_a_table_is_the_sum_over_the_uses_of_each_row(dtype):
+    rng = np.random.default_rng(0)
+    net = ng.Network([ng.Input((6,)), ng.Embedding(700, 3), ng.Flatten(), ng.Dense(1)], seed=0)
+    model = net.compile("sgd", "sse", dtype=dtype)
+    kernel = net.parameters["dense/kernel"].value.reshape(6, 3)
+    for batch in (4, 1):
+        x, y = rng.choice([0, 7, 311, 699], (batch, 6)), rng.normal(size=(batch, 1))
+        error = (model.predict(x) - y) / batch
+        model.gradients(x, y)
+        wanted = np.zeros((700, 3))
+        for sample in range(batch):
+            for place in range(6):
+                wanted[x[sample, place]] += error[sample] * kernel[place]
+        found = net.parameters["embedding/embeddings"].gradient
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+        assert not found[1].any()

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
     from neurograph.compiler.emit import Emitter
 
-FEW = 512  # for tables of so many rows a product with one-hot rows beats adding row by row
-
 
 def _indices(e: Emitter, x: Ref) -> str:
     """Return the indices of an operand as whole numbers, in one row."""
@@ -45,21 +43,20 @@ def _emit_lookup(e: Emitter, statement: Statement) -> None:
 
 
 def _emit_lookup_gradient(e: Emitter, statement: Statement) -> None:
+    """Add each delta to its row: a product with the one-hot rows as a sparse matrix."""
     x, d = statement.inputs
     indices = _indices(e, x)
     rows, width = e.shape(statement.out)
-    deltas = e.rows(d, width)
     count = e.size(x)
-    if rows <= FEW:
-        lit = e.scratch((count, rows))
-        order = e.top(f"order_{count}", f"np.arange({count})")
-        e.line(f"{lit}[...] = 0")
-        e.line(f"{lit}[{order}, {indices}] = 1")
-        e.into(statement, lambda out: e.line(f"np.dot({lit}.T, {deltas}, out={out})"))
-        return
+    out = e.alias(statement.out, "flat", f"{e.name(statement.out)}.reshape(-1)")
+    starts = e.top(f"starts_{count}", f"np.arange({count + 1})")
+    e.line(f"np.clip({indices}, 0, {rows - 1}, out={indices})")  # as the lookup itself does
     if not statement.accumulate:
         e.line(f"{e.name(statement.out)}[...] = 0")
-    e.line(f"np.add.at({e.name(statement.out)}, {indices}, {deltas})")
+    e.line(
+        f"csc_matvecs({rows}, {count}, {width}, {starts}, {indices}, {e.ones(count)}, "
+        f"{e.rows(d, width)}.reshape(-1), {out})"
+    )
 
 
 register(Operation("lookup", _emit_lookup, _gradient_lookup))
