@@ -285,7 +285,7 @@ def simple_rnn_backward(
         ):
             np.multiply(d, d_now, out=d)
             if (without := lacking[t]) is not None:
-                np.copyto(d, 0, where=without)
+                np.multiply(d, ~without, out=d)  # NumPy's where= takes five times as long
             np.copyto(write, d)
             np.matmul(weights, d, out=d_read)
             if d_x is not None:
@@ -293,4 +293,5 @@ def simple_rnn_backward(
             if not truncate or t == 0 or t % truncate:
                 np.add(d_past, d_before, out=d_past)
                 if (without := lacking[t]) is not None:
-                    np.add(d_past, d_now, out=d_past, where=without)
+                    np.multiply(d_now, without, out=d)
+                    np.add(d_past, d, out=d_past)

@@ -241,4 +241,5 @@ def lstm_backward(
             np.multiply(d_c, forget, out=d_c)
             np.add(d_past, d_before, out=d_past)
             if (without := lacking[t]) is not None:
-                np.add(d_past, d_now, out=d_past, where=without)
+                np.multiply(d_now, without, out=step)
+                np.add(d_past, step, out=d_past)
