@@ -269,7 +269,6 @@ def test_lines_allocate_no_arrays(loss, weighted):
             slots["weight"] = np.ones((64, 1), np.float32)
         names = run_lines(lines, output, **slots)
         code = compile(lines.text, "lines", "exec")
-        exec(code, names)
         # NumPy itself takes a buffer of 8,192 entries to broadcast or to cast; 128,000 are at hand
         assert taken(partial(exec, code, names)) < 80_000
 
