@@ -293,7 +293,8 @@ def test_nothing_is_allocated_in_steady_state(geometry, threads):
             convolve_weight_gradient(x, d_out, d_kernel, workspace, accumulate)
             convolve_input_gradient(d_out, kernel, d_x, workspace, accumulate)
 
-    assert taken(step) < 20_000  # views and tuples; the smallest array here has 16,384 numbers
+    # views and tuples of every thread; the smallest array here has 65,536 bytes
+    assert taken(step) < 20_000 * threads
 
 
 def test_scratch_memory_is_bounded_for_large_images():
