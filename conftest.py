@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402 (the variables must be set before anything loads NumPy)
 
+import gc
 import os
 import signal
 
@@ -21,6 +22,12 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("neurograph", deadline=None)  # no test is to depend on time
     settings.load_profile("neurograph")
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and collected tests, which all stay, out of every collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

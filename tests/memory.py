@@ -1,13 +1,11 @@
 """How much memory a call takes beside what is there already."""
 
-import gc
 import tracemalloc
 from collections.abc import Callable
 
 
 def taken(call: Callable[[], object]) -> int:
     """Return how many bytes more than before a call held at most, after a first call."""
-    gc.collect()
     tracemalloc.start()
     try:
         call()  # what stays from a first call (threads, caches) is there before
