@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from textwrap import dedent, indent
 from typing import Any
 
@@ -240,19 +241,12 @@ def check_memory(found: Program, sizes: Sizes, reuse: bool, in_place: bool) -> N
 MODES = (Mode(), Mode(True, True), Mode(True, True, weighted=True, inputs_too=True))
 
 
-@pytest.mark.parametrize("reuse", [False, True])
-@pytest.mark.parametrize("in_place", [False, True])
-def test_no_two_arrays_in_use_share_memory(reuse: bool, in_place: bool) -> None:
-    sizes = Sizes(3, (4,) * 8)
-    for name, case in CASES.items():
-        executable = case.network().compile("sgd", case.loss).executable
-        for mode in MODES:
-            check_memory(executable.program(mode), sizes, reuse, in_place)
-        assert executable.network.name, name
-    for seed in range(60):
-        executable = random_network(seed)[0].compile("sgd", "sse").executable
-        for mode in MODES:
-            check_memory(executable.program(mode), sizes, reuse, in_place)
+def test_no_two_arrays_in_use_share_memory() -> None:
+    executables = [case.network().compile("sgd", case.loss).executable for case in CASES.values()]
+    executables += [random_network(seed)[0].compile("sgd", "sse").executable for seed in range(60)]
+    for executable, mode in product(executables, MODES):
+        for reuse, in_place in product((False, True), repeat=2):
+            check_memory(executable.program(mode), Sizes(3, (4,) * 8), reuse, in_place)
 
 
 # without rows whose inputs may not be moved a little: indices, and zeros that stand for no step

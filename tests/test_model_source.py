@@ -235,13 +235,12 @@ def test_a_step_allocates_nothing_in_steady_state(name: str) -> None:
     for _ in range(3):
         model.step(inputs, targets)
     plan = model.plan
-    gc.collect()
     tracemalloc.start()
     held = []
     for _ in range(3):
         for _ in range(5):
             model.step(inputs, targets)
-        gc.collect()
+        gc.collect(1)  # what these steps made
         held.append(tracemalloc.get_traced_memory()[0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -261,7 +260,6 @@ def test_a_large_network_allocates_no_more_than_a_small_one() -> None:
         targets = [each.astype(np.float32) for each in targets]
         for _ in range(2):
             model.step(inputs, targets)
-        gc.collect()
         tracemalloc.start()
         for _ in range(3):
             model.step(inputs, targets)
