@@ -298,24 +298,15 @@ class Emitter:
 
     # the whole text ---------------------------------------------------------------------------
 
-    def function(
-        self, name: str, steps: tuple[Step, ...], together: Mapping[int, int] | None = None
-    ) -> str:
-        """Return the text of a function that runs the steps, those ``together`` at once."""
+    def function(self, name: str, steps: tuple[Step, ...], tail: list[str] | None = None) -> str:
+        """Return the text of a function that runs the steps."""
         self.body = []
-        calls: list[str] = []
-        for number, step in enumerate(steps):
+        for step in steps:
             if isinstance(step, Loop):
                 self._loop(step)
             else:
                 self._statement(step)
-            last = (together or {}).get(number)
-            if last is not None:
-                calls.append(f"lambda: {self.body.pop().strip()}")
-            if number == last:
-                self.line(f"at_once(team, {', '.join(calls)})")
-                calls.clear()
-        lines = self.body or ["    pass"]
+        lines = [*self.body, *(f"    {line}" for line in tail or [])] or ["    pass"]
         self._written += lines
         return "\n".join([f"def {name}():", *lines])
 

@@ -43,7 +43,6 @@ class Mode:
 
 PREDICT = Mode()
 TRAIN = Mode(training=True, backward=True)
-FEW = 4  # processors
 
 
 class Executable:
@@ -312,19 +311,11 @@ class Executable:
 
 
 def _threads_for(network: Network) -> int:
-    """Return one thread for each processor, for networks whose kernels divide the batch.
-
-    The two directions of a recurrent layer get a thread each where there are few processors; with
-    more, the threads of BLAS have more to give.
-    """
-    if find_spec("threadpoolctl") is None:
+    """Return one thread for each processor, for networks whose kernels divide the batch."""
+    divides = any(isinstance(bundle, WindowConnections) for bundle in network.bundles)
+    if not divides or find_spec("threadpoolctl") is None:
         return 1
-    affinity = getattr(os, "sched_getaffinity", None)
-    processors = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if any(isinstance(bundle, WindowConnections) for bundle in network.bundles):
-        return processors
-    both_ways = any({"forward", "backward"} <= layer.parts.keys() for layer in network.layers)
-    return 2 if both_ways and 2 <= processors <= FEW else 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _nodes_in_front(rows: Array) -> Array:

@@ -16,7 +16,6 @@ _KERNEL_HOMES = {
     "scipy.sparse._sparsetools": "csr_matvecs csc_matvecs",
     "neurograph.kernels.convolution": "ConvolutionWorkspace convolve convolve_input_gradient "
     "convolve_weight_gradient",
-    "neurograph.kernels.team": "at_once",
     "neurograph.kernels.pooling": "PoolingWorkspace max_pool max_pool_gradient average_pool "
     "average_pool_gradient",
     "neurograph.kernels.cells": "Cell cell_forward cell_backward last_memory",

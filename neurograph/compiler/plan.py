@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.compiler.abreast import abreast
 from neurograph.compiler.arena import Arena
 from neurograph.compiler.emit import Emitter
 from neurograph.compiler.names import KERNELS
@@ -56,17 +55,13 @@ class Plan:
     ) -> None:
         self.program = program
         self.sizes = sizes
-        threads = team is not None and team.threads > 1
-        ahead = abreast(program, program.forward, sizes) if threads else {}
-        back = abreast(program, program.backward, sizes) if threads else {}
-        behind = {len(program.forward) + k: len(program.forward) + n for k, n in back.items()}
-        storage = assign(program, sizes, reuse, in_place, ahead | behind)
+        storage = assign(program, sizes, reuse, in_place)
         self.bytes = storage.bytes
         emitter = Emitter(program, sizes, storage)
-        forward = emitter.function("forward", program.forward, ahead)
+        forward = emitter.function("forward", program.forward)
         several = False
         if program.backward:
-            backward = emitter.function("backward", program.backward, back)
+            backward = emitter.function("backward", program.backward)
             several = len(emitter.losses) > 1
             kept = [f"    losses[:] = {', '.join(emitter.losses)}"] if several else []
             tail = f"    return {' + '.join(emitter.loss_terms) or '0.0'}"

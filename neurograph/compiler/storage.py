@@ -59,21 +59,15 @@ class Storage:
         return sum(ITEM_SIZES[dtype] * size for dtype, size in self.buffers)
 
 
-def assign(
-    program: Program,
-    sizes: Sizes,
-    reuse: bool,
-    in_place: bool,
-    together: Mapping[int, int] | None = None,
-) -> Storage:
-    """Return which buffer each array gets; steps that run ``together`` end when the last does."""
+def assign(program: Program, sizes: Sizes, reuse: bool, in_place: bool) -> Storage:
+    """Return which buffer each array gets."""
     steps: list[Step] = [*program.forward, *program.backward]
     lives = _lives(program, steps)
     storage = Storage()
     free: list[int] = []
     ending: dict[int, list[str]] = {}
     for name, (_, last) in lives.items():
-        ending.setdefault((together or {}).get(last, last), []).append(name)
+        ending.setdefault(last, []).append(name)
     for name, array in program.arrays.items():
         if array.view is None and (array.role in OUTSIDE or array.ones_column):
             _own(storage, name, array.dtype, sizes.count(array.dims))

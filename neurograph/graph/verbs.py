@@ -309,8 +309,7 @@ class NetworkVerbs(PictureVerbs, TutorialVerbs):
         passes : sequence of str or None
             Compiler passes to run; None for all.
         threads : int or None
-            Into how many threads a batch is divided, or the directions of a recurrent layer; None
-            decides by the network and the processors.
+            Into how many threads a batch is divided; None decides by the network.
         loss_weights : sequence of float or mapping
             For several outputs, in their order or by name.
         truncate : int, optional

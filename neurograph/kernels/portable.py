@@ -99,12 +99,6 @@ def sigmoid(x: Any) -> Any:
     return 0.5 * (1.0 + np.tanh(0.5 * x))
 
 
-def at_once(team: Any, *calls: Any) -> None:
-    """Make calls in turn."""
-    for call in calls:
-        call()
-
-
 def cell_forward(
     cell: Cell, K: Any, x: Any, h: Any, h_first: Any = None, c_first: Any = None, mask: Any = None
 ) -> None:

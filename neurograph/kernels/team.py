@@ -148,25 +148,6 @@ class Team:
                 raise error
 
 
-def at_once(team: Team | None, *calls: Callable[[], object]) -> None:
-    """Make calls that need nothing of one another, a thread each; without a team in turn.
-
-    >>> done = [0, 0]
-    >>> at_once(Team(1), lambda: done.__setitem__(0, 3), lambda: done.__setitem__(1, 4))
-    >>> done
-    [3, 4]
-    """
-    if team is None:
-        _call_own(0, 1, calls)
-    else:
-        team.run(_call_own, team.threads, calls)
-
-
-def _call_own(member: int, members: int, calls: tuple[Callable[[], object], ...]) -> None:
-    for call in calls[member::members]:
-        call()
-
-
 def share(count: int, member: int, members: int) -> tuple[int, int]:
     """Return the first and the last but one of the things that a member does.
 
