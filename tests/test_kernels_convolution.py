@@ -367,6 +367,23 @@ def test_a_team_hands_errors_on_and_goes_on():
         Team(0)
 
 
+def threads_of_blas():
+    info = pytest.importorskip("threadpoolctl").threadpool_info()
+    return {each["num_threads"] for each in info if each["user_api"] == "blas"}
+
+
+def test_products_are_single_threaded_while_a_team_is_at_work():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    team, seen = Team(2), []
+    with threadpoolctl.threadpool_limits(2):
+        with team.alone():
+            seen.append(threads_of_blas())
+            team.run(lambda member: member or seen.append(threads_of_blas()))
+            seen.append(threads_of_blas())
+        assert seen == [{1}] * 3
+        assert threads_of_blas() == {2}
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers")
 def test_an_interrupt_waits_for_the_other_members():
     pytest.importorskip("threadpoolctl")

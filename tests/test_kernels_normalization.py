@@ -7,6 +7,7 @@ import pytest
 from memory import taken
 
 from neurograph.errors import ShapeError
+from neurograph.kernels import normalization
 from neurograph.kernels.layer_normalization import (
     LayerNormWorkspace,
     layer_norm,
@@ -121,8 +122,9 @@ def test_a_smaller_last_batch():
 
 @pytest.mark.parametrize("name", ["image", "vector", "batch of 1", "two samples"])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_no_more_than_rounding_and_repeat_bit_for_bit(name, threads):
+def test_threads_change_no_more_than_rounding_and_repeat_bit_for_bit(name, threads, monkeypatch):
     pytest.importorskip("threadpoolctl")
+    monkeypatch.setattr(normalization, "WORTH", 0)
     data, team = arrays(*CASES[name]), Team(threads)
     alone, together = run(*data, relu=True), run(*data, relu=True, team=team)
     again = run(*data, relu=True, team=team)
@@ -132,8 +134,9 @@ def test_threads_change_no_more_than_rounding_and_repeat_bit_for_bit(name, threa
 
 
 @pytest.mark.parametrize("team", [1, 2])
-def test_statistics_lose_no_digits_far_from_zero(team):
+def test_statistics_lose_no_digits_far_from_zero(team, monkeypatch):
     """Single precision: a thousand deviations from zero, and not the same at the batch's ends."""
+    monkeypatch.setattr(normalization, "WORTH", 0)
     if team > 1:
         pytest.importorskip("threadpoolctl")
     rng = np.random.default_rng(3)
@@ -144,8 +147,17 @@ def test_statistics_lose_no_digits_far_from_zero(team):
     batch_norm(x, None, None, *moving, np.empty_like(x), workspace)
     double = x.astype(float)
     mean, variance = double.mean((0, 1, 2)), double.var((0, 1, 2))
+    assert workspace.team.threads == team
     np.testing.assert_allclose(workspace.mean, mean, rtol=1e-7)
     np.testing.assert_allclose(workspace.inverse, 1 / np.sqrt(variance + 1e-3), rtol=1e-5)
+
+
+def test_a_small_batch_wakes_no_other_thread():
+    pytest.importorskip("threadpoolctl")
+    team = Team(2)
+    small, large = (BatchNormWorkspace((64, 64, 16), n, "float32", team) for n in (16, 64))
+    assert (small.team.threads, large.team.threads) == (1, 2)
+    assert small.team.scratch[0] is team.scratch[0]
 
 
 def test_inference_and_folding_agree():

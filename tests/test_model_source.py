@@ -12,8 +12,9 @@ import pytest
 from cases import CASES
 
 import neurograph as ng
-from neurograph.compiler.executable import TRAIN
+from neurograph.compiler.executable import TRAIN, Mode
 from neurograph.compiler.names import RESERVED
+from neurograph.compiler.storage import Sizes
 from neurograph.graph.network import Network
 from neurograph.train.model import Model
 
@@ -248,6 +249,31 @@ def test_a_step_allocates_nothing_in_steady_state(name: str) -> None:
     assert plan.bytes > 10_000
     assert peak < 100_000
     assert held[2] - held[1] < 1_000
+
+
+@pytest.mark.parametrize(("units", "alone"), [(4, True), (4000, False)])
+def test_blas_starts_no_threads_beside_a_team(units: int, alone: bool) -> None:
+    """Unless much of the work is in products that the team does not divide."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    layers = [ng.Input((8, 8, 3)), ng.Conv2D(4, 3), ng.Flatten(), ng.Dense(units), ng.Dense(1)]
+    model = Network(layers).compile(threads=2)
+    plan, seen = model.executable.plan(Mode(), Sizes(2)), []
+
+    class Numbers:
+        """NumPy, but the threads of BLAS are written down at every product."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+        def dot(self, *args: Any, **options: Any) -> Any:
+            found = threadpoolctl.threadpool_info()
+            seen.append({each["num_threads"] for each in found if each["user_api"] == "blas"})
+            return np.dot(*args, **options)
+
+    plan.arrays["np"] = Numbers()
+    with threadpoolctl.threadpool_limits(2):
+        plan.forward()
+    assert seen == [{1} if alone else {2}] * 2
 
 
 def test_a_large_network_allocates_no_more_than_a_small_one() -> None:

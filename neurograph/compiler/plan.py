@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from neurograph.compiler.arena import Arena
 from neurograph.compiler.emit import Emitter
 from neurograph.compiler.names import KERNELS
-from neurograph.compiler.program import Program, statements
+from neurograph.compiler.operations import OPERATIONS
+from neurograph.compiler.program import Loop, Program, statements
 from neurograph.compiler.storage import Sizes, assign
 from neurograph.errors import CompileError
 from neurograph.graph.layer import Layer
+from neurograph.kernels.team import Team
 
 _count = 0
 
@@ -51,7 +53,7 @@ class Plan:
         reuse: bool = True,
         in_place: bool = True,
         title: str = "",
-        team: Any = None,
+        team: Team | None = None,
     ) -> None:
         self.program = program
         self.sizes = sizes
@@ -101,6 +103,9 @@ class Plan:
         self._execute()
         self.forward: Callable[[], None] = self.arrays["forward"]
         self.backward: Callable[[], float] | None = self.arrays.get("backward")
+        if team is not None and team.threads > 1 and _divided(program, sizes):
+            self.forward = _alone(team, self.forward)
+            self.backward = self.backward and _alone(team, self.backward)
         self._verify(emitter)
         self.masks: list[NDArray[Any] | None] = []
         self.states: list[tuple[Layer, NDArray[Any] | None, NDArray[Any]]] = []
@@ -153,3 +158,26 @@ class Plan:
         for name, base in emitter.row_views.items():
             if not np.shares_memory(self.arrays[name], self.arrays[base]):
                 raise CompileError(f"{name} is a copy of {base}, not a view")
+
+
+def _alone(team: Team, run: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a function during whose run the threads of BLAS stay out of the team's way."""
+
+    def held() -> Any:
+        with team.alone():
+            return run()
+
+    return held
+
+
+def _divided(program: Program, sizes: Sizes) -> bool:
+    """Whether a team divides nearly all products of a program among its members."""
+    divided = others = 0
+    for step in (*program.forward, *program.backward):
+        if isinstance(step, Loop) or step.op in ("cell", "cell_gradient"):
+            return False
+        if step.op in ("product", "outer"):
+            others += OPERATIONS[step.op].flops(program, step, sizes.count)
+        elif step.op.startswith("convolve"):
+            divided += OPERATIONS[step.op].flops(program, step, sizes.count)
+    return others < divided / 4

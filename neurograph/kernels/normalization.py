@@ -18,6 +18,7 @@ from neurograph.kernels.team import Team, carve, nbytes_of, share
 
 Array = npt.NDArray[Any]
 NUMBERS = 1 << 17  # numbers of a block
+WORTH = 1 << 21  # numbers of a batch; below, threads wait for one another longer than they work
 RUN = 1024  # numbers of a row, about: NumPy is slow where a row's factors are repeated more often
 
 
@@ -64,8 +65,10 @@ class BatchNormWorkspace:
         momentum: float = 0.99,
     ) -> None:
         self.shape, self.batch, self.dtype = tuple(shape), batch, np.dtype(dtype)
-        self.team, self.epsilon, self.momentum = team or Team(1), epsilon, momentum
         channels, places = self.shape[-1], prod(self.shape[:-1])
+        team = team or Team(1)
+        self.team = team if batch * places * channels >= WORTH else team.first
+        self.epsilon, self.momentum = epsilon, momentum
         fits = max(RUN // channels, 1)
         self.repeats = max(k for k in range(1, min(fits, places) + 1) if places % k == 0)
         self.run = self.repeats * channels

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -101,7 +102,15 @@ class Team:
         self.scratch = [Scratch() for _ in range(threads)]
         self.shared = Scratch()
         self._blas = _blas_libraries() if threads > 1 else []
+        self._held = False
         self._gather()
+
+    @property
+    def first(self) -> Team:
+        """The caller without the other members, for what is not worth waking them."""
+        team = Team(1)
+        team.scratch, team.shared = self.scratch[:1], self.shared
+        return team
 
     def _gather(self) -> None:
         """Start the threads of the members."""
@@ -121,17 +130,36 @@ class Team:
             if self.threads == 1:
                 function(0, *arguments)
             else:
-                self._run_together(function, arguments)
+                with self.alone():
+                    self._run_together(function, arguments)
         finally:
             np.setbufsize(width)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep products single-threaded meanwhile, those between the tasks too.
+
+        A thread that BLAS has used for a product waits for the next one for some milliseconds
+        without sleeping, and takes a processor from the members.
+        """
+        if self._held:
+            yield
+            return
+        before = [library.get_num_threads() for library in self._blas]
+        for library in self._blas:
+            library.set_num_threads(1)
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            for library, threads in zip(self._blas, before, strict=True):
+                library.set_num_threads(threads)
 
     def _run_together(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         if self._process != os.getpid():  # threads do not follow into a forked process
             self._gather()
         orders = self._orders
-        before = [library.get_num_threads() for library in self._blas]
-        for library in self._blas:
-            library.set_num_threads(1)
         orders.task = (function, arguments)
         orders.errors.clear()
         for lock in orders.start:
@@ -141,8 +169,6 @@ class Team:
         finally:
             interrupts = [_wait(lock) for lock in orders.finish]
             orders.task = None
-            for library, threads in zip(self._blas, before, strict=True):
-                library.set_num_threads(threads)
         for error in (*orders.errors, *interrupts):
             if error is not None:
                 raise error
