@@ -16,6 +16,7 @@ import pytest
 from memory import taken
 
 from neurograph.errors import OptionError, ShapeError
+from neurograph.kernels.blas import single_threaded
 from neurograph.kernels.choice import forward_costs, input_costs, weight_costs
 from neurograph.kernels.convolution import (
     ConvolutionWorkspace,
@@ -376,11 +377,24 @@ def test_products_are_single_threaded_while_a_team_is_at_work():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     team, seen = Team(2), []
     with threadpoolctl.threadpool_limits(2):
-        with team.alone():
+        with single_threaded():
             seen.append(threads_of_blas())
             team.run(lambda member: member or seen.append(threads_of_blas()))
             seen.append(threads_of_blas())
         assert seen == [{1}] * 3
+        assert threads_of_blas() == {2}
+
+
+def test_the_last_of_several_teams_gives_blas_its_threads_back():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    Team(2)
+    first, second = single_threaded(), single_threaded()
+    with threadpoolctl.threadpool_limits(2):
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert threads_of_blas() == {1}
+        second.__exit__(None, None, None)
         assert threads_of_blas() == {2}
 
 

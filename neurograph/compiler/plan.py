@@ -19,6 +19,7 @@ from neurograph.compiler.program import Loop, Program, statements
 from neurograph.compiler.storage import Sizes, assign
 from neurograph.errors import CompileError
 from neurograph.graph.layer import Layer
+from neurograph.kernels.blas import single_threaded
 from neurograph.kernels.team import Team
 
 _count = 0
@@ -104,8 +105,8 @@ class Plan:
         self.forward: Callable[[], None] = self.arrays["forward"]
         self.backward: Callable[[], float] | None = self.arrays.get("backward")
         if team is not None and team.threads > 1 and _divided(program, sizes):
-            self.forward = _alone(team, self.forward)
-            self.backward = self.backward and _alone(team, self.backward)
+            self.forward = _alone(self.forward)
+            self.backward = self.backward and _alone(self.backward)
         self._verify(emitter)
         self.masks: list[NDArray[Any] | None] = []
         self.states: list[tuple[Layer, NDArray[Any] | None, NDArray[Any]]] = []
@@ -160,14 +161,14 @@ class Plan:
                 raise CompileError(f"{name} is a copy of {base}, not a view")
 
 
-def _alone(team: Team, run: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a function during whose run the threads of BLAS stay out of the team's way."""
+def _alone(run: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a function during whose run the threads of BLAS stay out of a team's way."""
 
-    def held() -> Any:
-        with team.alone():
+    def alone() -> Any:
+        with single_threaded():
             return run()
 
-    return held
+    return alone
 
 
 def _divided(program: Program, sizes: Sizes) -> bool:

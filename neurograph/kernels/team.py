@@ -6,14 +6,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurograph.errors import MissingDependencyError, OptionError
+from neurograph.errors import OptionError
+from neurograph.kernels.blas import find_libraries, single_threaded
 
 _LINE = 64  # bytes of a cache line
 # NumPy takes runs shorter than about half of its buffer, 8192 elements, through that buffer
@@ -101,8 +101,8 @@ class Team:
         self.threads = threads
         self.scratch = [Scratch() for _ in range(threads)]
         self.shared = Scratch()
-        self._blas = _blas_libraries() if threads > 1 else []
-        self._held = False
+        if threads > 1:
+            find_libraries()
         self._gather()
 
     @property
@@ -130,31 +130,10 @@ class Team:
             if self.threads == 1:
                 function(0, *arguments)
             else:
-                with self.alone():
+                with single_threaded():
                     self._run_together(function, arguments)
         finally:
             np.setbufsize(width)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep products single-threaded meanwhile, those between the tasks too.
-
-        A thread that BLAS has used for a product waits for the next one for some milliseconds
-        without sleeping, and takes a processor from the members.
-        """
-        if self._held:
-            yield
-            return
-        before = [library.get_num_threads() for library in self._blas]
-        for library in self._blas:
-            library.set_num_threads(1)
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
-            for library, threads in zip(self._blas, before, strict=True):
-                library.set_num_threads(threads)
 
     def _run_together(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
         if self._process != os.getpid():  # threads do not follow into a forked process
@@ -296,16 +275,3 @@ def _dismiss(orders: _Orders) -> None:
     orders.task = None
     for lock in orders.start:
         lock.release()
-
-
-def _blas_libraries() -> list[Any]:
-    """Return threadpoolctl's handles on the BLAS libraries in use."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError as error:
-        raise MissingDependencyError(
-            "more than one thread needs threadpoolctl, which keeps BLAS from starting threads of "
-            "its own: pip install threadpoolctl, or use one thread"
-        ) from error
-    controllers = ThreadpoolController().lib_controllers
-    return [each for each in controllers if each.user_api == "blas"]
