@@ -41,6 +41,34 @@ def node(kind, inputs, output, **attributes):
     return helper.make_node(kind, inputs.split(), [output], name=f"the_{output}", **attributes)
 
 
+AT_EVERY_STEP = {
+    "Add": "h c", "Sub": "h other", "Sub from a constant": "c h", "Mul": "h c", "Div": "c other",
+    "Neg": "h", "PRelu": "h slopes", "Softmax": "h", "Softmax of an axis": "h", "Concat": "h other",
+    "LayerNormalization": "h slopes c",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AT_EVERY_STEP)
+@pytest.mark.parametrize("steps", [5, "steps"])
+def test_sequences_are_calculated_with_at_every_step(name, steps, tmp_path):
+    weights = {
+        "w": floats(1, 16, 3), "r": floats(1, 16, 4), "one": np.array([1]), "c": floats(4),
+        "slopes": abs(floats(4)) / 3,
+    }  # fmt: skip
+    axis = {"Concat": {"axis": 2}, "Softmax of an axis": {"axis": 2}}
+    nodes = [
+        node("Transpose", "x", "turned", perm=[1, 0, 2]),
+        node("LSTM", "turned w r", "all", hidden_size=4),
+        node("Squeeze", "all one", "back"),
+        node("Transpose", "back", "h", perm=[1, 0, 2]),
+        node("Exp", "h", "other"),
+        node(name.split()[0], AT_EVERY_STEP[name], "y", **axis.get(name, {})),
+    ]
+    units = 8 if name == "Concat" else 4
+    path = write(tmp_path / "n.onnx", nodes, {"x": (steps, 3)}, {"y": (steps, units)}, weights)
+    agrees(path, floats(2, 5, 3), channels=False)
+
+
 @pytest.mark.parametrize("name", LIBRARY)
 def test_what_was_exported_comes_back_or_is_refused(name, tmp_path):
     case = CASES[name]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import GraphError
-from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
-from neurograph.interop.pieces import affine, clipped, exponential_unit, leaky
+from neurograph.interop.pieces import affine, clipped, difference, exponential_unit, leaky
 from neurograph.interop.views import View
 from neurograph.layers.convolution import Conv2D, DepthwiseConv2D
 from neurograph.layers.core import Activation, LeakyReLU, ReLU
@@ -75,10 +74,7 @@ def _subtract(sources: Sequence[Layer]) -> Layer:
     left, right = sources
     if left.shape != right.shape or left.sequence != right.sequence:
         raise GraphError(f"it subtracts shape {right.shape} from shape {left.shape}")
-    made = Layer(left.shape, kind="subtract", sequence=left.sequence, steps=left.steps)
-    OneToOneConnections(left, made)
-    OneToOneConnections(right, made, constant=-1.0)
-    return made
+    return difference(left, right)
 
 
 def _p_relu(config: Mapping[str, Any], source: Layer, name: str) -> Made:

@@ -182,10 +182,24 @@ def _called(reading: Reading, node: Any, given: list[Any]) -> Value | None:
         return TABLE[node.op_type](reading, node, given)
     if any(not each.axes.startswith("bt") for each in turned):
         raise GraphError("its input begins with steps or directions, not with the batch")
+    if node.op_type == "Softmax" and reading.opsets.get("", 13) < 13:
+        raise GraphError("before opset 13 it runs over all steps, whose number is not known here")
+    if reading.attributes(node).get("axis", -1) > 0:
+        node = _from_the_end(node, len(turned[0].axes))
     rows = [View(each.layer, each.places) if isinstance(each, Turned) else each for each in given]
     found = TABLE[node.op_type](reading, node, rows)
     assert isinstance(found, View)
     return Turned(found.layer, found.places, "bt" + "f" * found.places.ndim)
+
+
+def _from_the_end(node: Any, rank: int) -> Any:
+    """Return an operator whose axis counts from the end, where steps taken away do not matter."""
+    counted = type(node)()
+    counted.CopyFrom(node)
+    for each in counted.attribute:
+        if each.name == "axis":
+            each.i -= rank
+    return counted
 
 
 def _output(name: str, reading: Reading) -> Any:

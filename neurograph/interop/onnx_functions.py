@@ -83,7 +83,7 @@ def _softmax(reading: Reading, node: Any, given: list[Any]) -> View:
     if old and axis != rank - 1:
         raise GraphError("before opset 13 only its first and its last axis are known here")
     if not 0 <= axis < rank:
-        raise GraphError("along the batch it is not known here")
+        raise GraphError("along the batch or the steps it is not known here")
     if axis != rank - 1:
         last = View(view.layer, np.moveaxis(view.places, axis, -1)).in_order()
         made = Activation("softmax")(last)

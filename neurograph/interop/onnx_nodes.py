@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import GraphError
-from neurograph.graph.bundles import OneToOneConnections
-from neurograph.graph.layer import Layer
 from neurograph.interop.onnx_functions import FUNCTIONS
 from neurograph.interop.onnx_reading import (
     BATCH,
@@ -23,7 +21,7 @@ from neurograph.interop.onnx_reading import (
 )
 from neurograph.interop.onnx_recurrent import RECURRENT, Turned, recurrent
 from neurograph.interop.onnx_windows import convolution, global_pooling, padding, pooling
-from neurograph.interop.pieces import in_one_order, joined
+from neurograph.interop.pieces import difference, in_one_order, joined
 from neurograph.interop.views import Array, View, dense, fill
 from neurograph.layers.core import Activation, Dropout
 from neurograph.layers.embedding import Embedding
@@ -101,10 +99,7 @@ def _subtract(reading: Reading, node: Any, given: list[Any]) -> Value:
     if not isinstance(left, View):
         return shifted(scaled(right, np.array(-1.0)), left)
     (first, second), view = in_one_order([left, right])
-    made = Layer(first.shape, kind="subtract")
-    OneToOneConnections(first, made)
-    OneToOneConnections(second, made, constant=-1.0)
-    return view.above(made)
+    return view.above(difference(first, second))
 
 
 def _divide(reading: Reading, node: Any, given: list[Any]) -> Value | None:
@@ -125,7 +120,7 @@ def _concat(reading: Reading, node: Any, given: list[Any]) -> Value:
     axis = int(reading.attributes(node)["axis"])
     axis = axis - 1 if axis > 0 else axis + rank
     if not 0 <= axis < rank:
-        raise GraphError("it joins along the batch")
+        raise GraphError("it joins along the batch or the steps")
     return joined(views, axis)
 
 
@@ -345,21 +340,10 @@ FOLDED = {
 STEP_BY_STEP = {"MatMul", "Add", "Sub", "Mul", "Div", "Neg", "Sum", "Mean", "Max", "Cast"}
 STEP_BY_STEP |= {"Relu", "LeakyRelu", "Tanh", "Sigmoid", "Elu", "Selu", "Softplus", "HardSigmoid"}
 STEP_BY_STEP |= {"PRelu", "Clip", "HardSwish", "Gelu", "Sin", "Exp", "Reciprocal", "Dropout"}
+STEP_BY_STEP |= {"Concat", "Softmax", "LayerNormalization"}
 IMAGE = {"Conv", "MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"}
 IMAGE |= {"BatchNormalization", "LRN"}
 # what keeps the places of all nodes, so that the operators above tell what the axes are
 PASSING = {"Add", "Sub", "Mul", "Div", "Neg", "Sum", "Mean", "Max", "Identity", "Cast", "Dropout"}
-PASSING |= {
-    "PRelu",
-    "Clip",
-    "HardSwish",
-    "Relu",
-    "LeakyRelu",
-    "Tanh",
-    "Sigmoid",
-    "Elu",
-    "Selu",
-    "Softplus",
-    "HardSigmoid",
-    "Pad",
-}
+PASSING |= {"Relu", "LeakyRelu", "Tanh", "Sigmoid", "Elu", "Selu", "Softplus", "HardSigmoid"}
+PASSING |= {"PRelu", "Clip", "HardSwish", "Pad"}

@@ -11,6 +11,7 @@ from neurograph.errors import GraphError
 from neurograph.graph.bundles import BiasConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.interop.onnx_recurrent import Turned
+from neurograph.interop.pieces import like
 from neurograph.interop.views import Array, View
 from neurograph.layers.recipe import put_under
 from neurograph.parameter import Parameter
@@ -152,7 +153,7 @@ def channel_values(full: Array, layer: Layer) -> Array:
 def shifted(view: View, values: Array) -> View:
     """Return a view of a layer that adds a constant: connections from a ConstNode."""
     weights = channel_values(spread(values, view), view.layer)
-    made = Layer(view.layer.shape, kind="shift")
+    made = like(view.layer, "shift")
     made.parameters["bias"] = bias = Parameter(weights, name="bias")
     OneToOneConnections(view.layer, made)
     const = Layer((1,), kind="const", role="const")
@@ -163,7 +164,7 @@ def shifted(view: View, values: Array) -> View:
 
 def scaled(view: View, values: Array) -> View:
     """Return a view of a layer that multiplies by a constant: one weight a channel, or a node."""
-    made = Layer(view.layer.shape, kind="scale")
+    made = like(view.layer, "scale")
     if np.size(values) == 1:
         constant = float(np.asarray(values).reshape(-1)[0])
         OneToOneConnections(view.layer, made, constant=constant)

@@ -26,7 +26,8 @@ from neurograph.parameter import Parameter
 Pairs = Sequence[tuple[int, int]]
 
 
-def _like(layer: Layer, kind: str, **options: Any) -> Layer:
+def like(layer: Layer, kind: str, **options: Any) -> Layer:
+    """Return a layer of the shape of another, and of its steps, without connections."""
     return Layer(layer.shape, kind=kind, sequence=layer.sequence, steps=layer.steps, **options)
 
 
@@ -64,6 +65,14 @@ def joined(views: Sequence[View], axis: int) -> View:
     return View.of(Concatenate(axis - rank)([each.in_order() for each in views]))
 
 
+def difference(left: Layer, right: Layer) -> Layer:
+    """Return the first of two layers, whose nodes are in one order, less the second."""
+    made = like(left, "subtract")
+    OneToOneConnections(left, made)
+    OneToOneConnections(right, made, constant=-1.0)
+    return made
+
+
 def affine(layer: Layer, factor: float, offset: float, activation: str | None = None) -> Layer:
     """Return ``activation(factor * x + offset)``: connections of constant weight.
 
@@ -72,7 +81,7 @@ def affine(layer: Layer, factor: float, offset: float, activation: str | None = 
     >>> [connection.weight for connection in made[0].upstream]
     [2.0, -1.0]
     """
-    made = _like(layer, "affine", activation=activation)
+    made = like(layer, "affine", activation=activation)
     OneToOneConnections(layer, made, constant=factor)
     if offset:
         const = Layer((1,), kind="const", role="const")
@@ -111,7 +120,7 @@ def exponential_unit(layer: Layer, alpha: float, scale: float = 1.0) -> Layer:
     if alpha == scale == 1:
         return Activation("elu")(layer)
     below = affine(affine(layer, -1.0, 0.0, "relu"), -1.0, 0.0, "elu")
-    made = _like(layer, "elu")
+    made = like(layer, "elu")
     OneToOneConnections(Activation("relu")(layer), made, constant=scale)
     OneToOneConnections(below, made, constant=scale * alpha)
     return made
@@ -121,7 +130,7 @@ def leaky(layer: Layer, slopes: Array) -> Layer:
     """Return x above 0 and ``slope * x`` below, with a slope for each channel or for all."""
     if (slopes > 1).any():
         raise GraphError("slopes above 1 are not known here")
-    made = _like(layer, "p_re_lu", aggregation="max")
+    made = like(layer, "p_re_lu", aggregation="max")
     made.parameters["slope"] = slope = Parameter(slopes.reshape(-1), name="slope")
     OneToOneConnections(layer, made)
     OneToOneConnections(layer, made, slope)

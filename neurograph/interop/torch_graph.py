@@ -11,7 +11,7 @@ import numpy as np
 from neurograph.errors import GraphError
 from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import StepConnections
-from neurograph.interop.pieces import affine, in_one_order, joined
+from neurograph.interop.pieces import affine, difference, in_one_order, joined
 from neurograph.interop.views import View
 from neurograph.layers.merging import Add, Multiply
 from neurograph.layers.pooling import GlobalAveragePooling1D, GlobalAveragePooling2D
@@ -179,6 +179,9 @@ def _multiply(left: Any, right: Any) -> Any:
 
 
 def _subtract(left: Any, right: Any) -> Any:
+    if isinstance(left, View) and isinstance(right, View):
+        layers, view = in_one_order([left, right])
+        return view.above(difference(*layers))
     return _add(left, _multiply(right, -1.0))
 
 
