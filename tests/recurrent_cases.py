@@ -9,6 +9,7 @@ import numpy as np
 
 import neurograph as ng
 from neurograph.graph.network import Network
+from neurograph.interop.pieces import leaky
 
 TREE = (([0.0, 0.0], [0.0, 0.0]), (([0.0, 0.0], [0.0, 0.0]), [0.0, 0.0]))
 BRANCHES = (
@@ -59,6 +60,12 @@ def _apart() -> Network:
     x = ng.Input(ANY_LENGTH)
     recipe = ng.Bidirectional(ng.SimpleRNN(2, return_sequences=True), merge_mode=None, name="two")
     return Network(inputs=x, outputs=recipe(x))
+
+
+def _leaky_lstm() -> Network:
+    x = ng.Input((None, 3), name="x")
+    h = ng.LSTM(3, return_sequences=True)(x)
+    return ng.Network(inputs=x, outputs=leaky(h, np.array([0.1, 0.2, 0.4])), name="leaky_lstm")
 
 
 def _masked_states(recipe: Callable[..., Any], states: int, **options: Any) -> Any:
@@ -117,6 +124,7 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     row("lstm_states", _all_states(lstm, 2), *WAY)
     row("lstm_states_backwards", _all_states(lstm, 2, go_backwards=True), *WAY)
     row("lstm_fixed_state", _fixed_state, *WAY)
+    row("leaky_lstm", _leaky_lstm, *WAY)
     row("encoder_decoder", _encoder_decoder, *WAY, "network", steps=6)
     cell("lstm_stateful", lambda: lstm(3, stateful=True), lambda: ng.Dense(2), tags=("stateful",))
     cell("gru", lambda: gru(4), lambda: ng.Dense(2))

@@ -246,9 +246,10 @@ class Irregular:
             with builder.outside_loop():
                 builder.emit("fill", one, accumulate=False, value=1)
             return one
-        before, after = self.lowering.history(layer)
-        if not before and not after:
+        values = self.lowering.outputs[id(layer)]
+        if builder.whole(values) == values:  # a fused cell keeps its history to itself
             return self.rows_array(f"{layer.name}_rows", layer.size, layer)
+        before, after = self.lowering.history(layer)
         symbol = self.lowering.symbol[id(layer)]
         dims = (f"{symbol}+{before + after}", layer.size, "B")
         base = builder.array(f"{layer.name}_rows_all", dims, nodes_first=True)
