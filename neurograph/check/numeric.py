@@ -23,9 +23,8 @@ Array = NDArray[Any]
 COMPLEX_STEP = 1e-30
 STEP = 1e-3
 _VALUES_IN_ONE_RUN = 2_000_000
-_COMPLEX_FUNCTIONS = {
-    *("softmax", "layer_normalization", "batch_normalization", "local_response_normalization"),
-}
+_COMPLEX_FUNCTIONS = {"softmax", "layer_normalization", "batch_normalization"}
+_COMPLEX_FUNCTIONS |= {"local_response_normalization"}
 
 
 @dataclass(frozen=True, slots=True)

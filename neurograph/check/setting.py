@@ -20,10 +20,8 @@ from neurograph.train.loss import Loss
 from neurograph.train.losses import get_loss
 
 Array = NDArray[Any]
-_EACH_SAMPLE_ALONE = {
-    *("softmax", "one_hot", "layer_normalization", "batch_normalization"),
-    "local_response_normalization",
-}
+_EACH_SAMPLE_ALONE = {"softmax", "one_hot", "layer_normalization", "batch_normalization"}
+_EACH_SAMPLE_ALONE |= {"local_response_normalization"}
 
 
 @dataclass(slots=True)
