@@ -286,6 +286,9 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["train", "mlp", "--data", "names"], "is text"),
         (["train", "mlp", "--data", "digits", "--optimizer", "adm"], "did you mean 'adam'?"),
         (["train", "mlp", "--data", "digits", "--out", "x", "--epochs", "-1"], "epochs"),
+        (["train", "mlp", "--data", "digits", "--batch-size", "0"], "--batch-size"),
+        (["train", "mlp", "--data", "digits", "--validation-split", "2"], "--validation-split"),
+        (["train", "mlp", "--data", "airline"], "give one that fits as file.py:function"),
         (["train", "--resume"], "add --out DIR"),
         (["train", "--resume", "--out", "nowhere"], "there is no run in nowhere"),
         (["evaluate", "people"], "add --data NAME"),
@@ -293,9 +296,13 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["evaluate", "lenet5_cifar", "--data", "iris"], "shape"),
         (["predict", "people"], "give a picture"),
         (["predict", "people", "no.csv"], "no.csv"),
+        (["predict", "people", "no.png"], "no.png: there is no such file"),
         (["predict", "people", "no.doc"], "predict reads"),
+        (["predict", "people", "no.csv", "--out", "x.txt"], "x.txt: outputs are written as"),
+        (["predict", "people", "no.csv", "--top", "0"], "--top"),
         (["inspect", "people", "dens[1]"], "did you mean 'dense"),
         (["inspect", "people", "dense[9]"], "nodes 0 to 3, there is no node 9"),
+        (["inspect", "people", "dense[0]->dense_1[9]"], "nodes 0 to 1, there is no node 9"),
         (["inspect", "people", "dense[1]", "--top", "0"], "--top"),
         (["render", "people", "x.swg"], "did you mean 'svg'?"),
         (["render", "people", "x.dot", "--view", "node"], "did you mean 'nodes'?"),
@@ -311,6 +318,19 @@ def test_mistakes_are_one_sentence(said, tmp_path, monkeypatch, words, sentence)
     assert sentence in err
     assert err.count("\n") == 1
     assert err.startswith(f"neurograph {words[0]}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_read_or_written_is_named(said, tmp_path):
+    pytest.importorskip("PIL.Image")
+    (tmp_path / "text.png").write_text("no picture")
+    status, out, err = said("predict", "mlp", tmp_path / "text.png")
+    assert (status, out) == (2, "")
+    assert err.endswith("picture 'text.png' cannot be read: Pillow knows no such format\n")
+    words = ["train", "mlp", "--data", "iris", "--epochs", 1, "--quiet"]
+    status, _, err = said(*words, "--out", tmp_path / "text.png")
+    assert status == 2
+    assert err == f"neurograph train: {tmp_path / 'text.png'}: file exists\n"
 
 
 def test_debug_shows_the_traceback():

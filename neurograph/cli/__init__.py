@@ -54,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (NeurographError, OSError) as error:
         if arguments.debug:
             raise
-        print(f"neurograph {arguments.command}: {error}", file=sys.stderr)
+        said = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            said = f"{error.filename}: {error.strerror.lower()}"  # without Python's "[Errno 2]"
+        print(f"neurograph {arguments.command}: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -83,7 +83,7 @@ def _targets(data: Dataset, y: Any, output: Any) -> Any:
         if size != math.prod(y.shape[1:]):
             raise ShapeError(
                 f"the data set {data.name!r} has targets of shape {y.shape[1:]}, the network's "
-                f"output is {output.shape}"
+                f"output is {output.shape}: give one that fits as file.py:function"
             )
         return y.reshape(-1, *output.shape)
     if size == 1 and classes == 2:

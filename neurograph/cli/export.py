@@ -25,7 +25,10 @@ FORMATS: dict[str, tuple[str, Callable[[Network, str], object]]] = {
     ".graphml": ("every node and connection, for graph programs", to_graphml),
     ".csv": ("every connection, a row each", to_edges),
     ".onnx": ("a feed-forward network for onnxruntime and others", export_onnx),
-    ".py": ("prediction as a script that needs NumPy alone", _script),
+    ".py": (
+        "prediction as a script that needs NumPy alone; large weights are in a .npz beside it",
+        _script,
+    ),
 }
 
 

@@ -35,10 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         connection = model.network.find(arguments.place)
         show_connection(connection, _run_sample(model, arguments))
         return 0
-    try:
-        node = model.network.node(arguments.place)
-    except IndexError as error:
-        raise OptionError(f"{arguments.place}: {error}") from error
+    node = model.network.node(arguments.place)
     ran = _run_sample(model, arguments)
     if arguments.arithmetic:
         print(node.explain(limit=arguments.top))

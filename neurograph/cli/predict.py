@@ -15,10 +15,13 @@ from neurograph.cli.networks import add_network, model_of
 from neurograph.cli.runs import Settings, read_settings
 from neurograph.datasets import Scaler, prepare_picture, read_csv
 from neurograph.datasets.picture import STYLES
-from neurograph.errors import DataError, FormatError, OptionError, ShapeError
+from neurograph.errors import DataError, FormatError, OptionError, ShapeError, StorageError
+from neurograph.options import whole
+from neurograph.storage.atomic import atomic_write
 from neurograph.train.model import Model
 
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+TABLES = (".csv", ".csv.gz", ".npy")
 BAR = 24  # characters of a probability of 1
 
 
@@ -35,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the model was fed, and what it says."""
+    top = whole("predict: --top", arguments.top, least=1)
+    if arguments.out and not arguments.out.endswith((".csv", ".npy")):
+        raise FormatError(f"{arguments.out}: outputs are written as .csv or .npy")
     settings = read_settings(arguments.network)
     model = model_of(arguments.network)
     if len(model.network.inputs) != 1 or len(model.network.outputs) != 1:
@@ -50,19 +56,26 @@ def run(arguments: argparse.Namespace) -> int:
         x = data.x_test[arguments.sample : arguments.sample + 1]
         label = data.y_test[arguments.sample]
         print(f"sample {arguments.sample} of {data.name}: {_named(label, settings)}")
-        outputs.append(_answer(model, x, settings, arguments.top))
+        outputs.append(_answer(model, x, settings, top))
     elif not arguments.files:
         raise OptionError("give a picture, a .csv or a .npy file, or --sample N")
     for file in arguments.files:
+        x = _samples(file, model, settings, arguments.like)
         print(file)
-        if Path(file).suffix.lower() in PICTURES:
-            x = _picture(file, model, settings, arguments.like)
-        else:
-            x = _numbers(file, model, settings)
-        outputs.append(_answer(model, x, settings, arguments.top))
+        outputs.append(_answer(model, x, settings, top))
     if arguments.out:
         _write(arguments.out, np.concatenate(outputs))
     return 0
+
+
+def _samples(file: str, model: Model, settings: Settings | None, like: str | None) -> Any:
+    """Return what a file holds as the network wants it, (rows, *shape)."""
+    picture = Path(file).suffix.lower() in PICTURES
+    if not picture and not file.endswith(TABLES):
+        raise FormatError(f"{file}: predict reads {', '.join(PICTURES)}, .csv and .npy")
+    if not Path(file).is_file():
+        raise StorageError(f"{file}: there is no such file")
+    return _picture(file, model, settings, like) if picture else _numbers(file, model, settings)
 
 
 def _picture(file: str, model: Model, settings: Settings | None, like: str | None) -> Any:
@@ -96,10 +109,8 @@ def _numbers(file: str, model: Model, settings: Settings | None) -> Any:
             rows = np.load(file, allow_pickle=False)
         except ValueError as error:
             raise FormatError(f"{file}: this is no .npy file: {error}") from error
-    elif file.endswith((".csv", ".csv.gz")):
-        rows = read_csv(file).matrix()
     else:
-        raise FormatError(f"{file}: predict reads {', '.join(PICTURES)}, .csv and .npy")
+        rows = read_csv(file).matrix()
     if rows.dtype.kind not in "fiub":
         raise DataError(f"{file}: it holds {rows.dtype}, expected numbers")
     if settings is not None and settings.scaler is not None:
@@ -132,7 +143,7 @@ def _answer(model: Model, x: Any, settings: Settings | None, top: int) -> Any:
     if not classes:
         print("  " + ", ".join(f"{_unscaled(value, settings):.6g}" for value in values[0]))
         return outputs
-    order = np.argsort(-values[0], kind="stable")[: max(top, 1)]
+    order = np.argsort(-values[0], kind="stable")[:top]
     width = max(len(_name(int(k), names)) for k in order)
     for k in order:
         bar = "#" * round(BAR * float(values[0, k]))
@@ -179,12 +190,11 @@ def _name(number: int, names: tuple[str, ...]) -> str:
 
 
 def _write(path: str, outputs: Any) -> None:
-    if path.endswith(".npy"):
-        np.save(path, outputs)
-    elif path.endswith(".csv"):
-        flat = outputs.reshape(len(outputs), -1)
-        head = ",".join(f"output_{k}" for k in range(flat.shape[1]))
-        np.savetxt(path, flat, "%.9g", ",", header=head, comments="")
-    else:
-        raise FormatError(f"{path}: outputs are written as .csv or .npy")
-    print(f"{len(outputs):,} rows of outputs are in {path}")
+    with atomic_write(path) as file:
+        if path.endswith(".npy"):
+            np.save(file, outputs)
+        else:
+            flat = outputs.reshape(len(outputs), -1)
+            head = ",".join(f"output_{k}" for k in range(flat.shape[1]))
+            np.savetxt(file, flat, "%.9g", ",", header=head, comments="")
+    print(f"the outputs are in {path}, a row for each sample")

@@ -202,6 +202,10 @@ def opened(pillow: Any, path: Path) -> Any:
                 picture = pillow.open(file)
                 picture.load()
         return picture
+    except pillow.UnidentifiedImageError as error:
+        raise FormatError(
+            f"the picture {path.name!r} cannot be read: Pillow knows no such format"
+        ) from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
         raise FormatError(f"the picture {path.name!r} cannot be read: {error}") from error
 

@@ -383,7 +383,13 @@ class Network(NetworkVerbs):
         )
 
     def node(self, name: str) -> Node:
-        """Return a node by name (``"h"``) or by layer and place (``"conv2d[3, 4, 0]"``)."""
+        """Return a node by name (``"h"``) or by layer and place (``"conv2d[3, 4, 0]"``).
+
+        Raises
+        ------
+        UnknownNameError, ShapeError
+            There is no such node; the place has not as many coordinates as the layer.
+        """
         found = self._named.get(name)
         if found is not None:
             return found
@@ -391,7 +397,10 @@ class Network(NetworkVerbs):
         if match:
             place = tuple(int(each) for each in match[2].split(","))
             layer = self.layer(match[1])
-            return layer[place if len(place) > 1 else place[0]]
+            try:
+                return layer[place if len(place) > 1 else place[0]]
+            except IndexError as error:
+                raise UnknownNameError(f"{name!r}: {error}") from error
         for layer in self.layers:
             if layer.role == "const" and layer.name == name:
                 return layer[0]
