@@ -73,7 +73,8 @@ def test_picture_is_that_of_the_golden_file(name):
 @pytest.mark.parametrize("view", ["nodes", "layers"])
 def test_every_case_is_drawn(name, view):
     net = CASES[name].network()
-    picture = net.render(view=view, bias="nodes", limit=4)
+    options = {"bias": "nodes", "limit": 4} if view == "nodes" else {}
+    picture = net.render(view=view, **options)
     if view == "layers":
         tops = [layer for layer in net.layers if layer.root is None and layer.role != "const"]
         assert 1 <= len(lines(picture, "layer")) <= len(tops)
@@ -431,6 +432,23 @@ def test_unknown_words_get_the_nearest_match(options, near):
 def test_impossible_options_are_refused(options):
     with pytest.raises(ng.OptionError):
         tutorial().render(**options)
+
+
+def test_an_option_that_a_view_has_no_use_for_is_refused_by_name():
+    sentence = "view 'layers' has no use for top, which is for 'nodes' and 'unrolled'; .* expand, "
+    with pytest.raises(ng.OptionError, match=sentence):
+        residual().render(view="layers", top=3)
+    with pytest.raises(ng.OptionError, match="'program' has no use for show"):
+        tutorial().render(view="program", show="delta")
+    wide = ng.Network([784, 10])
+    assert wide.render(numbers=True).source == wide.render(view="layers").source
+    assert by_hand().render(steps=3).source == by_hand().render(view="unrolled", steps=3).source
+
+
+def test_names_of_parts_keep_their_ends():
+    net = ng.Network([ng.Input((None, 2)), ng.Bidirectional(ng.LSTM(1)), ng.Dense(1)])
+    text = words_of(net.render(view="nodes"))
+    assert re.search(r"bidir\S*…/squash", text)
 
 
 def test_unknown_format_is_refused_before_any_work(tmp_path):

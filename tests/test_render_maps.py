@@ -273,7 +273,7 @@ def test_awkward_names_are_titles_as_they_are(tmp_path):
     net = ng.Network([ng.Input((3,)), ng.Dense(2, name="a$b_{^$"), ng.Dense(1, name="n" * 90)])
     figure = net.heatmap("a$b_{^$", tmp_path / "map.png")
     assert figure.axes[0].get_title() == "a$b_{^$/kernel, 3 × 2"
-    assert "…, 2 × 1" in net.heatmap("n" * 90).axes[0].get_title()
+    assert "nnn…/kernel, 2 × 1" in net.heatmap("n" * 90).axes[0].get_title()
 
 
 def test_figures_show_themselves_in_notebooks():

@@ -60,6 +60,10 @@ def test_a_network_along_trees_shows_what_it_left_at_the_nodes():
         net.render(view="unrolled")
     tree = (([0.1, 0.2], [0.3, 0.4]), [0.5, 0.6])
     assert len(lines(net.render(view="unrolled", tree=tree), "treenode")) == 5
+    net.compile().inspect([tree])
+    source = net.render(tree=tree).source
+    assert source == net.render(view="unrolled", tree=tree).source
+    assert "cells: output of 2 units" in source
     text = words_of(net.render(view="layers", expand="all"))
     assert re.search(r"\bchild\b", text)
     assert "nodes × 2" in text

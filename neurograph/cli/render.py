@@ -14,7 +14,7 @@ from neurograph.errors import OptionError
 from neurograph.render.options import SHOWN, VIEWS
 from neurograph.train.model import Model
 
-OPTIONS = ("top", "threshold", "limit", "steps", "title")
+OPTIONS = ("numbers", "top", "threshold", "limit", "steps", "title")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="FILE", help="ends in .svg, .png, .pdf or .dot")
     parser.add_argument("--view", default="auto", help=", ".join(VIEWS))
     parser.add_argument("--show", metavar="WHAT,…", help=", ".join(SHOWN))
-    parser.add_argument("--numbers", action="store_true", help="write the numbers of what is shown")
+    parser.add_argument(
+        "--numbers", action="store_true", default=None, help="write the numbers of what is shown"
+    )
     parser.add_argument("--top", type=int, metavar="N", help="only the N strongest connections")
     parser.add_argument("--threshold", type=float, metavar="W", help="only weights of at least W")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N nodes of a layer (10)")
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         Model(network).inspect(ready.x_test[part], ready.y_test[part])
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always")
-        network.render(arguments.path, arguments.view, numbers=arguments.numbers, **options)
+        network.render(arguments.path, arguments.view, **options)
     for each in remarks:
         print(each.message)
     if Path(arguments.path).exists() and not remarks:

@@ -167,7 +167,8 @@ class PictureVerbs:
             Ends in .svg, .png, .pdf or .dot.
         view : {"auto", "nodes", "layers", "unrolled", "program"}
             Every node and connection; a box for each layer; one copy for each step of time; the
-            compiled operations. ``auto`` draws nodes while they can be told apart, else layers.
+            compiled operations. ``auto`` draws nodes while they can be told apart, else layers; it
+            unrolls if ``steps`` or a ``tree`` is given, and leaves aside what it has no use for.
         show : sequence of str
             ``"weight"`` (the default) or ``"gradient"`` gives width and colour to connections,
             ``"sharing"`` one colour to those that share a weight; ``"output"``, ``"net"`` or
@@ -200,6 +201,8 @@ class PictureVerbs:
         ------
         UnknownNameError
             A view, option, format or layer is not known; the message offers the nearest.
+        OptionError
+            An option has an impossible value, or the view has no use for it.
         StorageError
             The file cannot be written; nothing is left of it then.
 

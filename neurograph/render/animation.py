@@ -87,7 +87,7 @@ def animate(
     """
     kind = picture_format(path, ("svg", "gif"))
     seconds = checked_number("animate: seconds", seconds, above=0.0)
-    film = _Film(network, snapshots, labels, read_options(options))
+    film = _Film(network, snapshots, labels, read_options(options, "nodes"))
     content = film.animated_svg(seconds) if kind == "svg" else film.gif(seconds)
     with atomic_write(path) as file:
         file.write(content)
@@ -120,7 +120,7 @@ def film_strip(
     """
     kind = picture_format(path, ("svg", "png"))
     columns = whole("film_strip: columns", columns, least=1)
-    film = _Film(network, snapshots, labels, read_options(options))
+    film = _Film(network, snapshots, labels, read_options(options, "nodes"))
     content = film.strip_svg(columns) if kind == "svg" else film.strip_png(columns)
     with atomic_write(path) as file:
         file.write(content)

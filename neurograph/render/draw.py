@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from neurograph.errors import unknown
@@ -23,13 +24,14 @@ def render(
     """Draw a network; see ``Network.render``."""
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
-    if view == "unrolled" and "show" not in options:
-        options["show"] = ("weight", "output")
-    chosen = read_options(options)
+    chosen = read_options(options, view)
     if path is not None:
         picture_format(path)  # before the work, for its error
     if view == "auto":
-        view = fitting_view(network) if chosen.tree is None else "unrolled"
+        unrolled = chosen.tree is not None or chosen.steps is not None
+        view = "unrolled" if unrolled else fitting_view(network)
+    if view == "unrolled" and "show" not in options:
+        chosen = replace(chosen, show=("weight", "output"))
     picture = _picture(network, view, chosen)
     if path is not None:
         picture.write(path)

@@ -13,7 +13,7 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.options import whole
 from neurograph.parameter import Parameter
 from neurograph.render.fill import lead_of
-from neurograph.render.style import WEIGHT_HUES, clip, count
+from neurograph.render.style import WEIGHT_HUES, clip_path, count
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import needed, new_figure, write_figure
 
@@ -36,7 +36,7 @@ def heatmap(
     full, parameter = _parameter(network, name)
     values = parameter.gradient if gradient else parameter.value
     what = " gradient" if gradient else ""
-    title = f"{clip(full, NAME_WIDTH, 10.0)}{what}, {_shape(parameter.shape)}"
+    title = f"{clip_path(full, NAME_WIDTH, 10.0)}{what}, {_shape(parameter.shape)}"
     if values.ndim > 2:
         return _kernels(values, title, path, limit)
     figure = new_figure("a heat map", *_figure_size(np.atleast_2d(values).shape))
@@ -99,7 +99,10 @@ def show_kernels(
             f"net.heatmap({name!r})"
         )
     return _kernels(
-        parameter.value, f"{clip(full, NAME_WIDTH, 10.0)}, {_shape(parameter.shape)}", path, limit
+        parameter.value,
+        f"{clip_path(full, NAME_WIDTH, 10.0)}, {_shape(parameter.shape)}",
+        path,
+        limit,
     )
 
 
@@ -146,7 +149,7 @@ def show_feature_maps(
     channels = maps.shape[-1]
     tiles = [maps[..., k] for k in range(min(channels, whole("limit", limit, least=1)))]
     tiles = [tile if tile.ndim == 2 else tile[None, :] for tile in tiles]
-    title = f"{clip(name, NAME_WIDTH, 10.0)}, {_shape(layer.shape)}, sample {sample}"
+    title = f"{clip_path(name, NAME_WIDTH, 10.0)}, {_shape(layer.shape)}, sample {sample}"
     return _grid(tiles, title, channels, path, WEIGHT_HUES)
 
 
@@ -178,11 +181,8 @@ def _parameter(network: Network, name: str) -> tuple[str, Parameter]:
         chosen = kernel if kernel in of_layer else of_layer[0]
         return chosen, parameters[chosen]
     layers = dict.fromkeys(each.rsplit("/", 1)[0] for each in parameters)
-    raise unknown(
-        f"layer or parameter with weights in network {network.name!r}",
-        name,
-        [*layers, *parameters],
-    )
+    known, of = [*layers, *parameters], f"network {network.name!r}"
+    raise unknown("parameter or layer with some", name, known, of=of)
 
 
 def _kernels(values: Array, title: str, path: StrPath | None, limit: int) -> Any:

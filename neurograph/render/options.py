@@ -13,6 +13,13 @@ from neurograph.options import number, whole
 VIEWS = ("auto", "nodes", "layers", "unrolled", "program")
 SHOWN = ("weight", "gradient", "sharing", "output", "net", "delta", "activation", "bias")
 BIAS = ("auto", "nodes", "fold")
+_LINES = ("show", "numbers", "top", "threshold", "sample", "title")
+USED: dict[str, tuple[str, ...]] = {
+    "nodes": (*_LINES, "limit", "bias", "step"),
+    "layers": ("expand", "title"),
+    "unrolled": (*_LINES, "expand", "steps", "tree"),
+    "program": ("title",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +78,29 @@ class Options:
         return [each for each in self.show if each in ("output", "net", "delta")]
 
 
-def read_options(given: dict[str, Any]) -> Options:
-    """Return the options given by keyword.
+def read_options(given: dict[str, Any], view: str) -> Options:
+    """Return the options given by keyword for a view; ``auto`` leaves aside what it has no use for.
 
     Raises
     ------
     UnknownNameError
         With the nearest match, for an option or a thing to show that there is not.
     OptionError
-        For a value that is not possible.
+        For a value that is not possible, or an option that the view has no use for.
 
-    >>> read_options({"show": "output", "top": 5}).values
+    >>> read_options({"show": "output", "top": 5}, "nodes").values
     ['output']
     """
     known = [each.name for each in fields(Options)]
     for name in given:
         if name not in known:
             raise unknown("option of render", name, known)
+        if view != "auto" and name not in USED[view]:
+            others = " and ".join(repr(each) for each in USED if name in USED[each])
+            raise OptionError(
+                f"render: view {view!r} has no use for {name}, which is for {others}; its options "
+                f"are {', '.join(USED[view])}"
+            )
     options = dict(given)
     for name, what, allowed in (("show", "thing to show", SHOWN), ("expand", "", ())):
         if name in options:

@@ -21,6 +21,7 @@ from neurograph.render.style import (
     NEUTRAL,
     WEIGHT_HUES,
     clip,
+    clip_path,
     markup,
     short,
     signed_colour,
@@ -122,7 +123,7 @@ class Painter:
         how = "input" if layer.role == "input" else layer.activation_name
         if layer.aggregation != "sum":
             how = layer.aggregation
-        name = clip(layer.name, 130.0, 10.0)
+        name = clip_path(layer.name, 130.0, 10.0)
         size = "×".join(map(str, layer.shape))
         below = f"{size} {how}"
         label = (

@@ -119,6 +119,19 @@ def clip(text: str, width: float, size: float) -> str:
     return "".join(kept) + "…"
 
 
+def clip_path(name: str, width: float, size: float) -> str:
+    """Return the name of a part, clipped before its last "/", which tells it from the others.
+
+    >>> clip_path("child_sum_tree_lstm/candidate", 130.0, 10.0)
+    'child_sum_t…/candidate'
+    """
+    head, slash, own = name.rpartition("/")
+    room = width - text_width(slash + own, size)
+    if not head or text_width(name, size) <= width or room < 2 * size:
+        return clip(name, width, size)
+    return clip(head, room, size) + slash + own
+
+
 def printable(text: str) -> str:
     r"""Return the text with control characters, which no XML may hold, made visible.
 
