@@ -167,10 +167,14 @@ def test_several_inputs_and_outputs():
     named.fit({"b": b, "a": X}, {"two": z, "one": Y}, epochs=2, verbose=0, validation_split=0.2)
     assert np.array_equal(weights(model), weights(named))
     weighted.fit([X, b], [Y, z], sample_weight={"two": np.zeros(50)}, verbose=0)
-    alone.fit([X, b], [Y, z], sample_weight=[np.ones(50), np.zeros(50)], verbose=0)
+    alone.fit([X, b], [Y, z], sample_weight=[None, np.zeros(50)], verbose=0)
     assert np.array_equal(weights(weighted), weights(alone))
     start = two_ended().network.parameters["two/kernel"].value
     assert np.array_equal(weighted.network.parameters["two/kernel"].value, start)
+    _, _, loss_of_two = model.evaluate([X, b], [Y, z], sample_weight={"two": np.full(50, 0.5)})
+    assert loss_of_two == pytest.approx(model.evaluate([X, b], [Y, z])[2] / 2)
+    twice = model.gradients([X, b], [Y, z], sample_weight={"one": np.zeros(50)})
+    assert twice == pytest.approx(2 * loss_of_two)
 
 
 def test_losses_and_metrics_are_of_their_own_output(tmp_path):

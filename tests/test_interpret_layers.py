@@ -304,7 +304,9 @@ def two_inputs() -> ng.Network:
         (ng.ShapeError, r"'c' got values of shape \(2,\), expected \(1,\) for one sample",
          [np.ones((4, 2)), np.ones(2)]),
         (ng.DataError, r"'x' at \[1, 0\] is nan", [[[1, 1], [np.nan, 1]], [1.0]]),
-        (ng.DataError, "differ in length", [[[1, 1], [1]], [1.0]]),
+        (ng.ShapeError, r"'x': row 1 has shape \(1,\), row 0 has \(2,\)", [[[1, 1], [1]], [1.0]]),
+        (ng.ShapeError, r"'x': sample 1 has shape \(1, 2\), sample 0 has \(2, 2\)",
+         [[[[1, 1], [1, 1]], [[1, 1]]], [[1.0], [1.0]]]),
         (ng.DataError, "not all numbers", [[["a", "b"]], [1.0]]),
     ],
 )  # fmt: skip

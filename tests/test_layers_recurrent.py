@@ -322,8 +322,16 @@ def test_embedding_takes_rows_and_refuses_what_is_no_index():
     np.testing.assert_array_equal(net.compile("sgd", dtype="float64").predict(x), rows[x])
     assert np.abs(rows).max() < 0.05
     for run in (lambda y: forward(net, y), net.compile("sgd").predict):
-        with pytest.raises(ng.DataError, match=r"\b5\b.* whole numbers from 0 to 4, the rows of"):
-            run([[0, 1, 2, 3], [1, 5, 0, 0]])
+        for wrong in (5, -1, 0.5):
+            with pytest.raises(ng.DataError, match=rf" {wrong}\b.*whole numbers from 0 to 4, the"):
+                run([[0, 1, 2, 3], [1, wrong, 0, 0]])
+
+
+def test_a_gradient_check_leaves_indices_alone():
+    net = ng.Network([ng.Input((2,)), ng.Embedding(900, 1), ng.Flatten()], seed=0)
+    report = ng.gradient_check(net, [[3, 600]], [[1.0, 2.0]], inputs=True, samples="all")
+    assert report.ok
+    assert len(report.rows) == 900  # the weights
 
 
 # what cannot be -------------------------------------------------------------------------------

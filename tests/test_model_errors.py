@@ -59,6 +59,12 @@ INPUTS = {
     "several": ([X, X], ShapeError, "takes arrays of shape (samples, 3), got (2, 5, 3)"),
     "ragged": ([[1, 2], [1, 2, 3]], ShapeError, "x: sample 1 has shape (3,), sample 0 has (2,)"),
     "ragged within": ([[1, [2, 3]], [1, 2]], ShapeError, "x: sample 0 is ragged itself"),
+    "ragged objects": (
+        np.array([[1, 2, 3], [4], [5]], dtype=object),
+        ShapeError,
+        "x: sample 1 has shape (1,), sample 0 has (3,)",
+    ),
+    "empty samples": (np.zeros((5, 0)), DataError, "x: its samples are empty"),
     "strings": (np.full((5, 3), "a"), DataError, "x: expected numbers, got an array of str"),
     "objects": (np.full((5, 3), None), DataError, "x: expected numbers, got an array of object"),
     "complex numbers": (X + 1j, DataError, "x: expected numbers, got an array of complex128"),
@@ -193,7 +199,7 @@ def test_several_inputs_are_named() -> None:
         ([one], ShapeError, "x: give a list of 2 arrays"),
         ({"a": one}, ShapeError, "x: nothing is given for 'b'"),
         ({"a": one, "c": other}, UnknownNameError, "unknown input 'c' of network 'network'"),
-        ([one, other[:3]], ShapeError, "different numbers of samples: [3, 4]"),
+        ([one, other[:3]], ShapeError, "4 samples for input 'a', but 3 for 'b'"),
         ([other, one], ShapeError, "input 'a' takes arrays of shape (samples, 2), got (4, 3)"),
     ):
         refuses(kind, message, net, lambda x=x: model.predict(x))

@@ -1,5 +1,6 @@
 """Networks along trees: batches against the network of each tree, and against plain recursions."""
 
+import ast
 import os
 from pathlib import Path
 
@@ -403,12 +404,15 @@ def test_trees_are_read_from_networkx():
     for edges, message in (
         ([(0, 1), (2, 1), (0, 2)], "two ways lead to 1"),
         ([(0, 1), (2, 3)], r"2 of its nodes have no parent \(0, 2\)"),
-        ([(0, 1), (1, 0)], "0 of its nodes have no parent"),
+        ([(0, 1), (1, 0)], "it goes round in a circle"),
     ):
         with pytest.raises(ng.GraphError, match=message):
             ng.Tree.from_networkx(nx.DiGraph(edges))
-    with pytest.raises(ng.GraphError, match=r"networkx.DiGraph"):
-        ng.Tree.from_networkx(nx.Graph([(0, 1)]))
+    for graph in (nx.Graph([(0, 1)]), "a graph"):
+        with pytest.raises(ng.GraphError, match=f"networkx.DiGraph.*{type(graph).__name__}"):
+            ng.Tree.from_networkx(graph)
+    with pytest.raises(ng.GraphError, match="has no node 7 to be the root"):
+        ng.Tree.from_networkx(nx.DiGraph([(0, 1)]), root=7)
 
 
 def test_trees_are_read_from_python():
@@ -665,10 +669,18 @@ REFUSED = [
     (lambda: ng.tree_network(ng.Network([2, 1]), GOOD), ng.GraphError, "no layer that goes along"),
     (lambda: recursive().layer("p/inner")[0].upstream[0].weight and recursive().layer("p")[0]
      .upstream[0].remove(), ng.GraphError, "along trees cannot be removed"),
+    (lambda: fit(recursive(), [GOOD, nx.Graph([(0, 1)])]), ng.GraphError,
+     "tree 1: a tree is a networkx.DiGraph"),
+    (lambda: fit(coded(), [ast.parse("not x", mode="eval").body]), ng.GraphError,
+     "tree 0: at .0.: the tree holds the word 'Not'; .*encode"),
+    (lambda: recursive().compile().predict({"y": [GOOD]}), ng.UnknownNameError,
+     "unknown input 'y' .* known: x"),
+    (lambda: classed([[0, 1, 2], [0, [1, 2], 2]]), ng.ShapeError, "the rows of tree 1 differ in"),
     (lambda: ng.Tree.from_brackets("(3 (2 a) (1 b)"), ng.DataError, "1 bracket is left open"),
     (lambda: ng.Tree.from_brackets("(3 (2 a)) (1 b)"), ng.DataError, "character 10: the tree is"),
     (lambda: ng.Tree.from_brackets("(3 (2 a) b)"), ng.DataError, "the word 'b' follows a bracket"),
     (lambda: ng.Tree.from_brackets("(3 (2 a b c))"), ng.DataError, r"\(label word\), it holds 4"),
+    (lambda: ng.Tree.from_brackets(" "), ng.DataError, "got an empty one"),
     (lambda: ng.Tree.from_brackets("a"), ng.DataError, "outside of any bracket"),
     (lambda: ng.Tree.of(("a", "b")).encode({"a": 0}), ng.UnknownNameError, "unknown word 'b'"),
 ]  # fmt: skip

@@ -73,6 +73,12 @@ def test_every_name_takes_classes_a_seed_and_another_input(name):
         assert other.inputs[0].shape == (height + 4, width, channels + 1)
 
 
+@pytest.mark.parametrize("name", ["vgg16", "vgg8_cifar", "resnet50", "resnet20_cifar"])
+def test_a_depth_that_does_not_exist_is_refused(name):
+    with pytest.raises(ng.UnknownNameError, match=r"unknown depth 12 of .* \d\d, "):
+        zoo.get(name)(depth=12)
+
+
 def test_small_pictures_are_padded_for_lenet():
     for size in (28, 32):
         net = zoo.lenet5((size, size, 1))

@@ -29,10 +29,11 @@ def weight_sites(network: Network) -> list[Weight]:
 
 
 def input_sites(setting: Setting) -> list[InputValue]:
-    """Return all input values of the setting."""
+    """Return all input values of the setting but indices of embeddings, which have no slope."""
     return [
-        InputValue(port, place)
-        for port, values in enumerate(setting.x)
+        InputValue(number, place)
+        for number, (port, values) in enumerate(zip(setting.network.inputs, setting.x, strict=True))
+        if "indices" not in port.layer.config
         for place in np.ndindex(values.shape)
     ]
 

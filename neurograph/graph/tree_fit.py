@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,8 +49,10 @@ def fitted_tree(network: Network, tree: Any) -> Tree:
         With the place in the tree.
     """
     layer, port = tree_layer(network), network.inputs[0]
-    if hasattr(tree, "successors"):
+    if hasattr(tree, "is_directed"):
         tree = Tree.from_networkx(tree)
+    elif isinstance(tree, ast.AST):
+        tree = Tree.from_ast(tree)
     if layer.config["cell"] == "recursive":
         found = Tree.of(tree, port.shape)
         check_arity(found, int(layer.config["children"]))
@@ -86,7 +89,7 @@ def _check_values(tree: Tree, port: Port, at_leaves: bool) -> None:
             raise GraphError(
                 f"at {tree.path(node)}: the tree holds the word {short(word)}; "
                 f"Tree.encode(vocabulary) turns words into indices for ng.Embedding, "
-                f"Tree.from_brackets reads a whole text"
+                f"Tree.from_brackets and Tree.from_ast read a whole text"
             )
     if tree.values is None or tree.values.shape[1:] != port.shape:
         got = "no values" if tree.values is None else f"values of shape {tree.values.shape[1:]}"

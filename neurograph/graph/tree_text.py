@@ -39,8 +39,10 @@ def read_brackets(text: str) -> Labelled:
             raise DataError(f"character {place}: the word {token!r} follows a bracket")
         else:
             open_brackets[-1][1].append(token)
-    if open_brackets or done is None:
-        left = len(open_brackets)
+    left = len(open_brackets)
+    if not left and done is None:
+        raise DataError("a bracketed tree is text such as '(3 (2 not) (4 bad))', got an empty one")
+    if done is None:
         many = "1 bracket is" if left == 1 else f"{left} brackets are"
         raise DataError(f"{many} left open at the end of the text")
     return done
@@ -69,19 +71,25 @@ def _label(text: str) -> Any:
 
 def read_networkx(graph: nx.DiGraph[Any], root: Any = None) -> Labelled:
     """Return a networkx tree; see ``Tree.from_networkx``."""
-    if not graph.is_directed() or graph.is_multigraph():
-        raise GraphError("a tree is a networkx.DiGraph, with edges from parent to child")
+    plain = hasattr(graph, "is_directed") and graph.is_directed() and not graph.is_multigraph()
+    if not plain:
+        raise GraphError(
+            f"a tree is a networkx.DiGraph, with edges from parent to child; got a "
+            f"{type(graph).__name__}"
+        )
     if not len(graph):
         raise GraphError("the networkx graph has no nodes, so it is no tree")
     if root is None:
         roots = [node for node, count in graph.in_degree() if count == 0]
         if len(roots) != 1:
             shown = ", ".join(map(repr, roots[:5]))
+            fault = f"{len(roots)} of its nodes have no parent ({shown})"
             raise GraphError(
-                f"the networkx graph is no tree: {len(roots)} of its nodes have no parent"
-                + (f" ({shown})" if roots else "")
+                f"the networkx graph is no tree: {fault if roots else 'it goes round in a circle'}"
             )
         root = roots[0]
+    elif root not in graph:
+        raise GraphError(f"the networkx graph has no node {root!r} to be the root of a tree")
     order, seen = [root], {root}
     for node in order:
         for child in graph.successors(node):

@@ -14,6 +14,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.node import Node
 from neurograph.graph.trees import takes_trees
+from neurograph.samples import stack_samples
 
 Array = NDArray[Any]
 Inputs = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
@@ -88,14 +89,12 @@ def _one_each(network: Network, inputs: Inputs) -> list[Any]:
 
 
 def _numbers(network: Network, port: Port, values: Any) -> Array:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.empty(0, dtype=object)
+    axes = len(port.shape) + port.layer.sequence
+    array = stack_samples(values, f"network {network.name!r}: input {port.name!r}", axes)
     if array.dtype.kind not in "fiubc":
         raise DataError(
-            f"network {network.name!r}: the values for input {port.name!r} are not all numbers, or "
-            f"the samples differ in length; it takes {_expected(port)}"
+            f"network {network.name!r}: the values for input {port.name!r} are not all numbers; "
+            f"it takes {_expected(port)}"
         )
     array = array.astype(np.float64) if array.dtype.kind != "c" else array
     if not np.isfinite(array).all():
@@ -109,11 +108,11 @@ def _numbers(network: Network, port: Port, values: Any) -> Array:
 
 
 def _check_indices(network: Network, port: Port, array: Array) -> None:
-    """Refuse what, rounded, is no index of the embedding that an input feeds."""
+    """Refuse what is no index of the embedding that an input feeds."""
     limit = port.layer.config.get("indices")
     if limit is None:
         return
-    wrong = (np.rint(array) < 0) | (np.rint(array) >= limit)
+    wrong = (array < 0) | (array >= limit) | (array != np.rint(array))
     if wrong.any():
         where = [int(each) for each in np.argwhere(wrong)[0]]
         raise DataError(

@@ -12,6 +12,7 @@ from neurograph.errors import DataError, NeurographError, ShapeError, unknown
 from neurograph.graph.network import Network, Port
 from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
+from neurograph.samples import stack_samples
 from neurograph.train.forest import NodeRows, Trees, as_node_rows, as_trees, check_sizes
 from neurograph.train.loss import Loss, as_weights
 
@@ -35,14 +36,17 @@ def as_inputs(
         named).
     """
     ports = network.inputs
-    if takes_trees(network):
-        trees: Any = as_trees(network, x, what)
-        return [trees]
     given = _several(x, ports, "input", network, what)
+    if takes_trees(network):
+        trees: Any = as_trees(network, given[0], what)
+        return [trees]
     arrays = [_input(port, each, what, dtype) for port, each in zip(ports, given, strict=True)]
-    counts = {len(each) for each in arrays}
-    if len(counts) > 1:
-        raise ShapeError(f"{what}: the inputs have different numbers of samples: {sorted(counts)}")
+    for port, each in zip(ports, arrays, strict=True):
+        if len(each) != len(arrays[0]):
+            raise ShapeError(
+                f"{what}: {len(arrays[0])} samples for input {ports[0].name!r}, but {len(each)} "
+                f"for {port.name!r}"
+            )
     return arrays
 
 
@@ -66,14 +70,12 @@ def _several(x: Any, ports: Sequence[Port], kind: str, network: Network, what: s
 
 def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Array:
     """Return values as an array of numbers, not empty, all finite and within a dtype's range."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ShapeError(f"{what}: {_differing(values)}") from error
+    array = stack_samples(values, what)
     if array.dtype.kind not in "fiub":
         raise DataError(f"{what}: expected numbers, got an array of {array.dtype.name}")
     if array.size == 0:
-        raise DataError(f"{what}: there are no samples, the array has shape {array.shape}")
+        none = "its samples are empty" if len(array) else "there are no samples"
+        raise DataError(f"{what}: {none}, the array has shape {array.shape}")
     limit = np.finfo(dtype).max
     if array.dtype.kind == "f" and not (array.max() <= limit and array.min() >= -limit):
         with np.errstate(invalid="ignore"):
@@ -82,22 +84,6 @@ def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Arra
         many = f", too large for {np.dtype(dtype)}" if np.isfinite(array[place]) else ""
         raise DataError(f"{what}: sample {place[0]} holds {array[place]:g} at {place}{many}")
     return array
-
-
-def _differing(values: Any) -> str:
-    """Say which of several samples has not the shape of the first."""
-    shapes = []
-    for number, sample in enumerate(values):
-        try:
-            shapes.append(np.shape(sample))
-        except ValueError:
-            return f"sample {number} is ragged itself: its rows differ in length"
-        if shapes[number] != shapes[0]:
-            return (
-                f"sample {number} has shape {shapes[number]}, sample 0 has {shapes[0]}; bring them "
-                "to one length by ng.datasets.pad_sequences(), and mask what it fills in"
-            )
-    return "its samples cannot be one array"
 
 
 def _input(port: Port, values: Any, what: str, dtype: npt.DTypeLike) -> Array:
@@ -185,36 +171,67 @@ def _at_nodes_or_roots(port: Port, loss: Loss, y: Any, what: str) -> Any:
     return NodeRows.cut(joined, [len(row) for row in rows])
 
 
-def as_sample_weights(
-    network: Network, weight: Any, samples: int, targets: Sequence[Any] | None = None
-) -> list[Array]:
-    """Return sample weights for each output, ready for its losses: (samples, [steps,] 1)."""
-    found: list[Any] = []
-    for number, port in enumerate(network.outputs):
-        if port.layer.sequence and takes_trees(network):
-            rows = None if targets is None else targets[number]
-            found.append(_weights_at_nodes(port, weight, rows))
-            continue
-        array = as_numbers(weight, "sample_weight")
-        rows = (samples,) if array.ndim < 2 else (samples, *array.shape[1:])
-        if array.ndim == 2 and targets is not None and port.layer.sequence:
-            rows = (samples, targets[number].shape[1])
-        checked = as_weights(array, rows)
-        ones = len(port.shape) + (port.layer.sequence and checked.ndim == 1)
-        weights = checked.reshape(checked.shape + (1,) * ones)
-        if targets is not None and port.layer.sequence:
-            steps = targets[number].shape[1]
-            weights = np.broadcast_to(weights, (samples, steps, *weights.shape[2:]))
-        found.append(weights)
-    return found
+def as_sample_weights(network: Network, weight: Any, targets: Sequence[Any]) -> list[Any]:
+    """Return sample weights for each output, ready for its losses: (samples, [steps,] 1).
+
+    Parameters
+    ----------
+    network : Network
+    weight
+        One array for all outputs, a list with one for each, or a mapping by their names; outputs
+        that it leaves out have the weight 1.
+    targets : list of array or NodeRows
+        What ``as_targets`` returned.
+
+    Raises
+    ------
+    ShapeError, DataError, UnknownNameError
+        Weights are negative or not finite, or are not one for each sample, step or node.
+    """
+    given = _weight_of_each(network, weight)
+    return [
+        _weights_at_nodes(port, each, target)
+        if isinstance(target, NodeRows)
+        else _weights_of_samples(port, each, target)
+        for port, each, target in zip(network.outputs, given, targets, strict=True)
+    ]
 
 
-def _weights_at_nodes(port: Port, weight: Any, targets: Any) -> NodeRows:
-    rows = as_node_rows(weight, "sample_weight")
-    if targets is not None:
-        if len(rows) != len(targets):
-            raise ShapeError(f"sample_weight: {len(rows)} arrays for {len(targets)} trees")
-        check_sizes(map(len, targets), rows, "sample_weight")
+def _weight_of_each(network: Network, weight: Any) -> list[Any]:
+    ports = network.outputs
+    if isinstance(weight, Mapping):
+        names = [port.name for port in ports]
+        for name in weight:
+            if name not in names:
+                raise unknown("output", name, names, of="sample_weight")
+        return [weight.get(name) for name in names]
+    several = len(ports) > 1 and isinstance(weight, (list, tuple)) and len(weight) > 0
+    if several and (weight[0] is None or np.ndim(weight[0])):
+        if len(weight) != len(ports):
+            raise ShapeError(f"{len(weight)} arrays of sample_weight for {len(ports)} outputs")
+        return list(weight)
+    return [weight] * len(ports)
+
+
+def _weights_of_samples(port: Port, weight: Any, target: Array) -> Array:
+    samples, sequence = len(target), port.layer.sequence
+    array = np.ones(samples) if weight is None else as_numbers(weight, "sample_weight")
+    steps = target.shape[1:2] if sequence else ()
+    rows = (samples, *(steps if array.ndim == 2 and sequence else array.shape[1:]))
+    checked = as_weights(array, rows)
+    ones = len(port.shape) + (sequence and checked.ndim == 1)
+    weights = checked.reshape(checked.shape + (1,) * ones)
+    if sequence:
+        weights = np.broadcast_to(weights, (samples, *steps, *weights.shape[2:]))
+    return weights
+
+
+def _weights_at_nodes(port: Port, weight: Any, targets: NodeRows) -> NodeRows:
+    given = [np.ones(len(row)) for row in targets] if weight is None else weight
+    rows = as_node_rows(given, "sample_weight")
+    if len(rows) != len(targets):
+        raise ShapeError(f"sample_weight: {len(rows)} arrays for {len(targets)} trees")
+    check_sizes(map(len, targets), rows, "sample_weight")
     shape = (-1,) + (1,) * len(port.shape)
     return _by_tree(rows, "sample_weight", lambda row: as_weights(row, (len(row),)).reshape(shape))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import DataError, OptionError, ShapeError, unknown
+from neurograph.errors import DataError, OptionError
 from neurograph.options import number
 from neurograph.parameter import Array
 from neurograph.train.arrays import (
@@ -129,51 +129,15 @@ def _described(item: Any) -> str:
 
 
 def _weights(model: Model, sample_weight: Any, class_weight: Any, targets: list[Array]) -> Any:
-    ports, samples = model.network.outputs, len(targets[0])
-    found = []
-    for number_of_port, (port, each) in enumerate(
-        zip(ports, _for_outputs(model, sample_weight), strict=True)
-    ):
-        target = targets[number_of_port]
-        at_nodes = isinstance(target, NodeRows)
-        ones: Any = [np.ones(len(row)) for row in target] if at_nodes else np.ones(samples)
-        given = ones if each is None else each
-        if not at_nodes and np.shape(given)[:1] != (samples,):
-            raise ShapeError(
-                f"fit: sample_weight has shape {np.shape(given)}, expected one weight for each of "
-                f"the {samples} samples"
-            )
-        if at_nodes and class_weight is not None:
-            raise OptionError("fit: class_weight is not for outputs at every node of a tree")
-        known = targets if at_nodes else None
-        weight = as_sample_weights(model.network, given, samples, known)[number_of_port]
-        if port.layer.sequence and not at_nodes:
-            steps = target.shape[1]
-            weight = np.broadcast_to(weight, (samples, steps, *weight.shape[2:]))
-        found.append(weight)
+    weights = as_sample_weights(model.network, sample_weight, targets)
     if class_weight is not None:
-        if len(ports) > 1:
+        if len(weights) > 1:
             raise OptionError("fit: class_weight is for networks of one output; use sample_weight")
+        if isinstance(targets[0], NodeRows):
+            raise OptionError("fit: class_weight is not for outputs at every node of a tree")
         by_class = _class_weights(model, class_weight, targets[0])
-        found[0] = found[0] * by_class.reshape(by_class.shape + (1,) * (found[0].ndim - 1))
-    return found
-
-
-def _for_outputs(model: Model, sample_weight: Any) -> Sequence[Any]:
-    ports = model.network.outputs
-    if isinstance(sample_weight, Mapping):
-        names = [port.name for port in ports]
-        for name in sample_weight:
-            if name not in names:
-                raise unknown("output of sample_weight", name, names)
-        return [sample_weight.get(name) for name in names]
-    if len(ports) > 1 and isinstance(sample_weight, (list, tuple)) and np.ndim(sample_weight[0]):
-        if len(sample_weight) != len(ports):
-            raise ShapeError(
-                f"fit: {len(sample_weight)} arrays of sample_weight for {len(ports)} outputs"
-            )
-        return sample_weight
-    return [sample_weight] * len(ports)
+        weights[0] = weights[0] * by_class.reshape(by_class.shape + (1,) * (weights[0].ndim - 1))
+    return weights
 
 
 def _class_weights(model: Model, class_weight: Any, target: Array) -> Array:

@@ -143,7 +143,7 @@ def as_trees(network: Network, x: Any, what: str = "x") -> Trees:
         return x
     layer = tree_layer(network)
     arity = int(layer.config["children"]) if layer.config["cell"] == "recursive" else None
-    alone = isinstance(x, (Tree, tuple, str)) or hasattr(x, "successors")
+    alone = isinstance(x, (Tree, tuple, str)) or hasattr(x, "is_directed")
     if alone or not isinstance(x, (Iterable, Sequence)):
         raise DataError(
             f"{what}: a batch for network {network.name!r} is a list of trees, got one "
@@ -210,7 +210,13 @@ def as_node_rows(y: Any, what: str) -> NodeRows:
         )
     rows = []
     for number, each in enumerate(y):
-        array = np.asarray(each)
+        try:
+            array = np.asarray(each)
+        except ValueError as error:
+            raise ShapeError(
+                f"{what}: the rows of tree {number} differ in shape; give one for each node, all "
+                f"alike"
+            ) from error
         if array.dtype.kind not in "fiub" or array.ndim == 0:
             raise DataError(
                 f"{what}: tree {number} has {array.dtype.name} of shape {array.shape}, expected "

@@ -251,7 +251,7 @@ class Model(ModelVerbs):
         count = same_length(inputs, targets, "evaluate")
         weights = None
         if sample_weight is not None:
-            weights = as_sample_weights(self.network, sample_weight, count, targets)
+            weights = as_sample_weights(self.network, sample_weight, targets)
         return self._score(inputs, targets, size or count, weights)
 
     def _score(
@@ -339,9 +339,9 @@ class Model(ModelVerbs):
     ) -> tuple[list[Array], list[Array]]:
         inputs = as_inputs(self.network, x, dtype=self.dtype)
         targets = as_targets(self.network, self.losses, y, dtype=self.dtype)
-        count = same_length(inputs, targets)
+        same_length(inputs, targets)
         if sample_weight is not None:
-            targets = targets + as_sample_weights(self.network, sample_weight, count, targets)
+            targets = targets + as_sample_weights(self.network, sample_weight, targets)
         return inputs, targets
 
     def gradients(

@@ -30,7 +30,7 @@ def get_losses(network: Network, loss: Any) -> list[Loss]:
     OptionError, UnknownNameError
         There are more or fewer than outputs, or a loss does not fit an activation.
     """
-    if _is_one(network, loss, (list, tuple)):
+    if _is_one(network, loss):
         given = [loss] * len(network.outputs)
     else:
         given = _each(network, "losses", loss)
@@ -83,7 +83,7 @@ def get_metrics(network: Network, metrics: Any) -> list[tuple[int, Metric]]:
     count = len(network.outputs)
     if metrics is None or (isinstance(metrics, Sequence) and not len(metrics)):
         return []
-    if _is_one(network, metrics, (list, tuple)):
+    if _is_one(network, metrics):
         entries = [metrics] * count
     elif count == 1 and not isinstance(metrics, Mapping) and not _nested(metrics):
         entries = [metrics]
@@ -105,12 +105,12 @@ def _nested(metrics: Sequence[Any]) -> bool:
     return len(metrics) == 1 and isinstance(metrics[0], (list, tuple))
 
 
-def _is_one(network: Network, given: Any, several: tuple[type, ...]) -> bool:
+def _is_one(network: Network, given: Any) -> bool:
     """Whether something given is one thing for all outputs: no list, no mapping by their names."""
     if isinstance(given, Mapping):
         names = {port.name for port in network.outputs}
         return "name" in given and "name" not in names  # the configuration of a loss or metric
-    return not isinstance(given, several)
+    return not isinstance(given, (list, tuple))
 
 
 def _each(network: Network, what: str, given: Any) -> list[Any]:

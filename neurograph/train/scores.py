@@ -67,7 +67,8 @@ class Seen:
             self.flush()
             start, stop = 0, samples
             if stop > len(self._outputs):
-                self._show(self._target, self._output, _counting(self._mask))
+                mask = None if self._mask is None else as_mask(self._mask)
+                self._show(self._target, self._output, mask)
                 return
         self._outputs[start:stop] = self._output
         self._targets[start:stop] = self._target
@@ -88,10 +89,6 @@ class Seen:
             metric.update(target, output, mask if metric.counts_steps else None)
 
 
-def _counting(mask: Array | None) -> Array | None:
-    return None if mask is None else as_mask(mask)
-
-
 class Scores:
     """Running means of a training epoch: the loss, those of several outputs, and the metrics."""
 
@@ -104,11 +101,10 @@ class Scores:
         self.samples = 0
         self._plan: Plan | None = None
         gathers = not any(map(_sees_batches, model.metrics))
-        self._seen = [
-            Seen(place, [metric for metric, own in followed if own == place], gathers)
-            for place in sorted(set(model.metric_outputs))
-            if (followed := list(zip(self.metrics, model.metric_outputs, strict=True)))
-        ]
+        by_output: dict[int, list[Metric]] = {}
+        for metric, place in zip(self.metrics, model.metric_outputs, strict=True):
+            by_output.setdefault(place, []).append(metric)
+        self._seen = [Seen(place, metrics, gathers) for place, metrics in by_output.items()]
 
     def start(self) -> None:
         """Forget everything."""

@@ -64,6 +64,8 @@ class ModelVerbs:
             Whether each epoch takes the samples in an order of its own.
         initial_epoch : int
         sample_weight : array-like, (samples,) or (samples, steps)
+            For several outputs also a list with one for each (None: all 1), or a mapping by their
+            names.
         class_weight : mapping of class number to weight
         validation_freq : int or iterable of int
             Validate after every so many epochs, or after those with these numbers (from 1).

@@ -15,6 +15,7 @@ from neurograph.layers.core import Activation, Dense, Input
 from neurograph.layers.merging import Add
 from neurograph.layers.normalization import BatchNormalization
 from neurograph.layers.pooling import GlobalAveragePooling2D, MaxPooling2D
+from neurograph.zoo.depths import of_depth
 
 Block = Callable[[Layer, int, int], Layer]
 
@@ -61,6 +62,7 @@ TABLE: dict[int, tuple[Block, tuple[int, ...]]] = {
     101: (bottleneck, (3, 4, 23, 3)),
 }
 THIN = (20, 32, 44, 56)  # depths of section 4.2, for CIFAR-10: 6 n + 2
+SMALL = TABLE | {depth: (basic, (depth // 6,) * 3) for depth in THIN}
 
 
 def resnet(
@@ -81,7 +83,7 @@ def resnet(
     inputs = Input(input_shape)
     x = Activation("relu")(_convolution(inputs, 64, 7, strides=2))
     x = MaxPooling2D(3, strides=2, padding=1)(x)
-    block, counts = TABLE[depth]
+    block, counts = of_depth(depth, TABLE, "ResNet")
     return _stages(inputs, x, classes, block, 64, counts, f"resnet{depth}", seed)
 
 
@@ -104,9 +106,8 @@ def resnet_cifar(
     >>> sum(each.size for each in net.parameters.values() if each.trainable)
     272474
     """
-    thin = depth in THIN
-    block, counts = (basic, (depth // 6,) * 3) if thin else TABLE[depth]
-    filters = 16 if thin else 64
+    block, counts = of_depth(depth, SMALL, "ResNet for small pictures")
+    filters = 16 if depth in THIN else 64
     inputs = Input(input_shape)
     x = Activation("relu")(_convolution(inputs, filters, 3))
     return _stages(inputs, x, classes, block, filters, counts, f"resnet{depth}_cifar", seed)

@@ -16,6 +16,7 @@ from neurograph.layers.normalization import BatchNormalization
 from neurograph.layers.pooling import MaxPooling2D
 from neurograph.layers.recipe import Recipe
 from neurograph.layers.shaping import Flatten
+from neurograph.zoo.depths import of_depth
 
 # filters of each 3 x 3 convolution; P is a pooling; columns A, B, D and E of the table
 COLUMNS = {
@@ -43,7 +44,7 @@ def vgg(
     """
     layers: list[Recipe] = [
         MaxPooling2D(2) if cell == "P" else Conv2D(int(cell), 3, padding=1, **RELU)
-        for cell in COLUMNS[depth].split()
+        for cell in of_depth(depth, COLUMNS, "VGG").split()
     ]
     layers += [
         Flatten(),
@@ -71,7 +72,7 @@ def vgg_cifar(
     [(16, 16, 64), (8, 8, 128), (4, 4, 256)]
     """
     layers: list[Recipe] = []
-    for cell in SMALL[depth].split():
+    for cell in of_depth(depth, SMALL, "VGG for small pictures").split():
         if cell == "P":
             layers += [MaxPooling2D(2), *([Dropout(0.2)] if depth > 8 else [])]
         else:
