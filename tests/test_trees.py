@@ -419,6 +419,7 @@ def test_trees_are_read_from_python():
     tree = ng.Tree.from_ast("f(x, 1 + 2)")
     assert tree.words == ("f", "x", "1", "Add", "2", "BinOp", "Call")
     assert ng.Tree.from_ast("x = 1\ny = x").words[-1] == "Module"
+    assert ng.Tree.from_ast("lambda x: x.y").words == ("x", "arguments", "x", "y", "Lambda")
     with pytest.raises(ng.DataError, match="not Python"):
         ng.Tree.from_ast("1 +")
 

@@ -139,7 +139,10 @@ class Tree:
 
     @classmethod
     def from_ast(cls, code: str | ast.AST) -> Tree:
-        """Return Python code as a tree: a node's word is its kind, or its name or constant.
+        """Return Python code as a tree of words.
+
+        They are the names of variables, parameters and attributes, constants as they are written,
+        and for all other nodes their kind: ``"BinOp"``, ``"Call"``.
 
         Parameters
         ----------

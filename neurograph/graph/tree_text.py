@@ -154,4 +154,6 @@ def _word(node: ast.AST) -> str:
         return repr(node.value)
     if isinstance(node, ast.Attribute):
         return node.attr
+    if isinstance(node, ast.arg):
+        return node.arg
     return type(node).__name__
