@@ -314,6 +314,32 @@ def test_more_connections_than_are_walked():
     assert ng.gradient_check(net, x, y, direction=True).ok
 
 
+def test_what_the_rounding_of_a_loss_hides_is_not_wrong(monkeypatch):
+    """Only differences of the loss itself are rounded so: those of networks not walked."""
+    monkeypatch.setattr("neurograph.check.comparison.MOST_CONNECTIONS", 0)
+
+    def far_from_zero(target: Any, output: Any) -> tuple[float, Any]:
+        error = output - target
+        return 1e4 + float((error**2).sum() / 2 / len(error)), error / len(error)
+
+    net = ng.Network([ng.Input(2), ng.Dense(5, activation="relu"), ng.Dense(2)], seed=0)
+    net.parameters["dense_1/kernel"].value *= 1e-6
+    report = ng.gradient_check(net, X, Y, far_from_zero)
+    assert report.ok
+    hidden = [row for row in report.rows if row.note == "within the rounding of the loss"]
+    assert hidden
+    assert all(row.connection is None and row.name.startswith("dense/") for row in hidden)
+    assert all(row.absolute < 1e-5 for row in hidden)
+
+    def a_little_off(net: ng.Network, x: Any, y: Any) -> None:
+        net.compile(loss=far_from_zero, dtype="float64").gradients(x, y)
+        net.parameters["dense_1/bias"].gradient *= 1.0005
+
+    report = ng.gradient_check(net, X, Y, far_from_zero, against=a_little_off)
+    wrong = {row.name for row in report.rows if row.verdict == "wrong"}
+    assert wrong == {"dense_1/bias[0]", "dense_1/bias[1]"}
+
+
 def test_table_is_cut_short():
     net = ng.Network([5, 5, 5], seed=0)
     lines = str(ng.gradient_check(net, RNG.normal(size=5), RNG.random(5))).splitlines()

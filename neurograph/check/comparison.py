@@ -12,6 +12,7 @@ from neurograph.check.compiled import CompiledSide
 from neurograph.check.kinks import kink_along, kinks_near
 from neurograph.check.loss import loss_rows
 from neurograph.check.numeric import (
+    STEP,
     InputValue,
     Site,
     Weight,
@@ -38,6 +39,7 @@ _LEAST_SCALES = {"complex": 1e-12, "central": 0.1}
 MOST_CONNECTIONS = 200_000  # more than that are not walked
 _FINER = (1e-4, 1e-5, 1e-6)
 _LOSS_KINK = "the loss has a kink here"
+_ROUNDED = "within the rounding of the loss"
 _STEPS_SOUGHT = 8  # for how many wrong rows the step of time is looked for
 
 
@@ -156,12 +158,15 @@ class Comparison:
         everything: list[Site] = [*weight_sites(setting.network)]
         everything += input_sites(setting) if inputs or not everything else []
         sites = choose(setting, everything, samples, self.method, self.explicit, rng)
+        rounded = (
+            2.0 * np.finfo(float).eps * abs(self._error()) if self.method == "central" else 0.0
+        )
         self.run()
         analytic = np.array([self._analytic(site) for site in sites])
         deltas = deltas_of(setting) if self.explicit else {}
         self.scale = max(float(np.abs(analytic).max(initial=0.0)), self.scale)
-        numeric = self._numeric(sites, analytic)
-        wrong = self._off(analytic, numeric)
+        numeric, slack = self._numeric(sites, analytic, rounded)
+        wrong = self._off(analytic, numeric, slack)
         kinks = self._kinks([sites[k] for k in wrong])
         notes = dict(zip(wrong, kinks, strict=True))
         first, steps = "", dict[int, int | None]()
@@ -179,7 +184,7 @@ class Comparison:
             one = connections[0] if len(connections) == 1 else None
             numbers = (float(analytic[k]), float(numeric[k]))
             note, step = notes.get(k, ""), steps.get(k)
-            rows.append(self._row(names.of(site), one, *numbers, note, step))
+            rows.append(self._row(names.of(site), one, *numbers, note, step, float(slack[k])))
         if self.explicit:
             rows += loss_rows(setting, self.tolerance, rng)
         self.run()
@@ -201,14 +206,28 @@ class Comparison:
         delta = np.asarray(node.delta)
         return -float(delta.reshape(delta.shape[delta.ndim - len(lead) :])[lead])
 
-    def _numeric(self, sites: Sequence[Site], analytic: Array) -> Array:
-        numeric = self._derivatives(sites, None)
+    def _error(self) -> float:
+        """Return E as its differences are taken, without or with regularizers."""
+        if self.explicit:
+            return self.setting.error(self.setting.forward())
+        assert self.side is not None
+        return self.side.error()
+
+    def _numeric(
+        self, sites: Sequence[Site], analytic: Array, rounded: float
+    ) -> tuple[Array, Array]:
+        """Return numeric derivatives, and how far the rounding of E may have moved each.
+
+        Finer steps avoid kinks, and see more of the rounding.
+        """
+        numeric, slack = self._derivatives(sites, None), np.full(len(sites), rounded / STEP)
         for step in _FINER if self.method == "central" else ():
-            off = self._off(analytic, numeric)
+            off = self._off(analytic, numeric, slack)
             for k, again in zip(off, self._derivatives([sites[k] for k in off], step), strict=True):
-                if abs(again - analytic[k]) < abs(numeric[k] - analytic[k]):
-                    numeric[k] = again
-        return numeric
+                before = abs(numeric[k] - analytic[k]) - slack[k]
+                if abs(again - analytic[k]) - rounded / step < before:
+                    numeric[k], slack[k] = again, rounded / step
+        return numeric, slack
 
     def _derivatives(self, sites: Sequence[Site], step: float | None) -> Array:
         """Return numeric derivatives of E, regularizers included."""
@@ -231,9 +250,9 @@ class Comparison:
         sharp = np.abs(jumps) > 1e-2 * np.abs(slopes) + 1e-9
         return [_LOSS_KINK if each else "" for each in sharp]
 
-    def _off(self, analytic: Array, numeric: Array) -> list[int]:
+    def _off(self, analytic: Array, numeric: Array, slack: Array | float = 0.0) -> list[int]:
         larger = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), 1e-6 * self.scale)
-        off = ~(np.abs(analytic - numeric) <= self.tolerance * larger)
+        off = ~(np.abs(analytic - numeric) <= self.tolerance * larger + slack)
         return [int(k) for k in np.flatnonzero(off)]
 
     def _row(
@@ -244,9 +263,13 @@ class Comparison:
         numeric: float,
         note: str,
         step: int | None,
+        slack: float = 0.0,
     ) -> Row:
         absolute = abs(analytic - numeric)
-        relative = absolute / max(abs(analytic), abs(numeric), 1e-6 * self.scale)
+        larger = max(abs(analytic), abs(numeric), 1e-6 * self.scale)
+        relative = absolute / larger
+        if relative > self.tolerance and absolute <= self.tolerance * larger + slack:
+            return Row(name, connection, analytic, numeric, absolute, relative, OK, step, _ROUNDED)
         verdict = OK if relative <= self.tolerance else (KINK if note else WRONG)
         return Row(name, connection, analytic, numeric, absolute, relative, verdict, step, note)
 

@@ -26,13 +26,15 @@ class Row:
     analytic, numeric : float
         dE/d weight as the network calculates it, and by differences.
     absolute, relative : float
-        Their difference, and that over the larger of the two.
+        Their difference, and that over the larger of the two, or over a millionth of the largest
+        gradient if that is more.
     verdict : {"ok", "kink", "wrong"}
         A kink: a function is not differentiable at the point, so no derivative is right.
     step : int or None
         In recurrent networks, for a wrong row: the step of time at which most is wrong.
     note : str
-        For a kink: where it is.
+        For a kink: where it is. For an ok row of a larger relative error: that differences of the
+        loss are too coarse to tell.
     """
 
     name: str
