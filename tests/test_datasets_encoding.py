@@ -353,6 +353,7 @@ def test_sequences_keep_their_kind_of_number() -> None:
         ([[[1, 2]], [[1, 2, 3]]], {}, r"sequence 1 has shape \(1, 3\), expected \(steps, 2\)"),
         ([[1], 3], {}, r"sequence 1 has shape \(\), expected \(steps,\)"),
         ([[1], ["a"]], {}, "sequence 1 holds <U1 values"),
+        ([[1], [[1, 2], [3]]], {}, "sequence 1 is ragged"),
         ([[], []], {}, "no sequence with a step in it"),
         ([[1]], {"maxlen": 0}, "maxlen must be"),
         ([[1]], {"padding": "pst"}, "did you mean 'post'"),
@@ -398,8 +399,11 @@ def test_classes_are_drawn_as_often_as_they_are_likely(temperature: float) -> No
 def test_drawing_classes_is_settled_at_zero_and_refuses_what_is_no_row_of_shares() -> None:
     assert datasets.sample_classes([[0.2, 0.5, 0.3]], temperature=0).tolist() == [1]
     assert datasets.sample_classes([0.0, 1.0]) == 1
+    assert datasets.sample_classes([0.1, 0.9], temperature=1e-320) == 1
     for wrong in ([[0.5, -0.5]], [[1.0, 0.0], [0.0, 0.0]], 0.5):
         with pytest.raises(DataError, match="no rows of numbers"):
             datasets.sample_classes(wrong)
     with pytest.raises(OptionError, match="temperature"):
         datasets.sample_classes([0.5, 0.5], temperature=-1)
+    with pytest.raises(OptionError, match=r"needs a numpy.random.Generator, not 3"):
+        datasets.sample_classes([0.5, 0.5], generator=3)

@@ -156,12 +156,15 @@ def test_class_numbers_must_be_classes() -> None:
         ([1, np.nan, 1, 1, 1], DataError, "sample_weight: sample 1 holds nan"),
         ("many", DataError, "sample_weight: expected numbers"),
         (np.ones((4, 2)), ShapeError, "do not fit 5 samples"),
+        (np.ones((5, 2)), ShapeError, "of shape (5, 2) do not fit 5 samples; give one weight for"),
     ],
 )
 def test_sample_weights_that_do_not_fit_are_refused(weight: Any, kind: Any, message: str) -> None:
     net = classifier()
     model = net.compile("sgd", "categorical_crossentropy")
     refuses(kind, message, net, lambda: model.train_on_batch(X, Y, sample_weight=weight))
+    refuses(kind, message, net, lambda: model.fit(X, Y, sample_weight=weight, verbose=0))
+    refuses(kind, message, net, lambda: model.evaluate(X, Y, sample_weight=weight))
 
 
 def test_sequences_of_another_length_are_refused() -> None:
@@ -199,10 +202,23 @@ def test_several_inputs_are_named() -> None:
         ([one], ShapeError, "x: give a list of 2 arrays"),
         ({"a": one}, ShapeError, "x: nothing is given for 'b'"),
         ({"a": one, "c": other}, UnknownNameError, "unknown input 'c' of network 'network'"),
-        ([one, other[:3]], ShapeError, "4 samples for input 'a', but 3 for 'b'"),
+        ([one, other[:3]], ShapeError, "x: 4 samples for 'a', but 3 for 'b'"),
         ([other, one], ShapeError, "input 'a' takes arrays of shape (samples, 2), got (4, 3)"),
     ):
         refuses(kind, message, net, lambda x=x: model.predict(x))
+
+
+def test_every_output_has_targets_for_all_samples() -> None:
+    x = ng.Input((3,))
+    net = Network(inputs=x, outputs=[ng.Dense(2, name="p")(x), ng.Dense(1, name="q")(x)])
+    model = net.compile()
+    y = [np.zeros((5, 2)), np.zeros((3, 1))]
+    for act in (
+        lambda: model.fit(X, y, verbose=0),
+        lambda: model.train_on_batch(X, y),
+        lambda: model.evaluate(X, y),
+    ):
+        refuses(ShapeError, "y: 5 samples for 'p', but 3 for 'q'", net, act)
 
 
 def test_whole_numbers_are_numbers() -> None:
@@ -243,6 +259,7 @@ def test_whole_numbers_are_numbers() -> None:
         ),
         ({"metrics": [["mae"], ["mae"]]}, OptionError, "a metric is given by its name"),
         ({"loss_weights": [-1]}, OptionError, "loss_weights must be a number of at least 0"),
+        ({"loss_weights": 2}, OptionError, "loss_weights is 2; give a list with one for each"),
         ({"loss_weights": ["a"]}, OptionError, "loss_weights must be a number"),
         ({"dtype": "float16"}, OptionError, "dtype is 'float16'; choose float32 or float64"),
         ({"dtype": "int32"}, OptionError, "choose float32 or float64"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, FormatError, ShapeError, StorageError
+from neurograph.errors import DataError, FormatError, OptionError, ShapeError, StorageError
 
 Array = NDArray[Any]
 
@@ -119,6 +119,21 @@ def as_text(raw: bytes, name: str) -> str:
         raise FormatError(
             f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}"
         ) from error
+
+
+def check_generator(what: str, generator: object) -> None:
+    """Refuse what is no source of randomness.
+
+    >>> check_generator("split()", 7)
+    Traceback (most recent call last):
+    neurograph.errors.OptionError: split() needs a numpy.random.Generator, not 7: \
+numpy.random.default_rng(seed) makes one
+    """
+    if not isinstance(generator, np.random.Generator):
+        raise OptionError(
+            f"{what} needs a numpy.random.Generator, not {generator!r}: "
+            "numpy.random.default_rng(seed) makes one"
+        )
 
 
 def same_length(what: str, x: Array, y: Array) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from neurograph.datasets.checks import Array, as_floats, as_labels, as_numbers
+from neurograph.datasets.checks import Array, as_floats, as_labels, as_numbers, check_generator
 from neurograph.errors import DataError, FormatError, OptionError, ShapeError
 from neurograph.options import number, whole
 
@@ -99,8 +99,10 @@ def sample_classes(
     if heat == 0:
         return np.asarray(shares.argmax(axis=-1), np.int64)
     generator = np.random.default_rng() if generator is None else generator
-    with np.errstate(divide="ignore"):
-        scores = np.log(shares.astype(np.float64)) / heat
+    check_generator("sample_classes()", generator)
+    with np.errstate(divide="ignore", over="ignore"):
+        scores = np.log(shares.astype(np.float64))
+        scores = (scores - scores.max(axis=-1, keepdims=True)) / heat
     # the largest of scores with Gumbel noise falls on a class with its probability
     return np.asarray((scores + generator.gumbel(size=scores.shape)).argmax(axis=-1), np.int64)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.datasets.checks import Array, as_pictures
+from neurograph.datasets.checks import Array, as_pictures, check_generator
 from neurograph.datasets.resample import FILLS, Fill, resample
 from neurograph.errors import OptionError, unknown
 from neurograph.options import number
@@ -19,11 +19,7 @@ Maps = NDArray[np.float64]
 
 def ready(what: str, x: ArrayLike, generator: object) -> Array:
     """Return the batch of pictures that an augmentation was called with, after checking it."""
-    if not isinstance(generator, Generator):
-        raise OptionError(
-            f"{what} needs a numpy.random.Generator, not {generator!r}: "
-            "numpy.random.default_rng(seed) makes one"
-        )
+    check_generator(what, generator)
     return as_pictures(f"the batch for {what}", x)
 
 

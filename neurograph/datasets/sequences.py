@@ -61,10 +61,7 @@ def pad_sequences(
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in _SIDES:
             raise unknown(name, side, _SIDES, of="pad_sequences()")
-    arrays = [
-        np.asarray(each) if np.size(each) == 0 else as_numbers(f"sequence {number}", each)
-        for number, each in enumerate(sequences)
-    ]
+    arrays = [_steps(number, each) for number, each in enumerate(sequences)]
     filled = [each for each in arrays if each.size]
     if not filled:
         raise DataError("pad_sequences() got no sequence with a step in it")
@@ -85,3 +82,12 @@ def pad_sequences(
         if len(kept):
             row[slice(-len(kept), None) if padding == "pre" else slice(len(kept))] = kept
     return result
+
+
+def _steps(number: int, sequence: Any) -> Array:
+    """Return a sequence as an array; one without a step may have any shape."""
+    try:
+        empty = np.size(sequence) == 0
+    except ValueError:  # its steps differ in shape, as as_numbers says
+        empty = False
+    return np.asarray(sequence) if empty else as_numbers(f"sequence {number}", sequence)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from neurograph.datasets.checks import same_length
+from neurograph.datasets.checks import check_generator, same_length
 from neurograph.datasets.dataset import Part
-from neurograph.errors import DataError, OptionError
+from neurograph.errors import DataError
 from neurograph.options import number
 
 
@@ -46,8 +46,8 @@ def split(
     a, b = np.asarray(x), np.asarray(y)
     same_length("split()", a, b)
     test = number("test", test, above=0, below=1)
-    if generator is not None and not isinstance(generator, Generator):
-        raise OptionError(f"split() needs a numpy.random.Generator, not {generator!r}")
+    if generator is not None:
+        check_generator("split()", generator)
     order = np.arange(len(a)) if generator is None else generator.permutation(len(a))
     held = np.zeros(len(a), bool)
     if stratify:

@@ -41,13 +41,17 @@ def as_inputs(
         trees: Any = as_trees(network, given[0], what)
         return [trees]
     arrays = [_input(port, each, what, dtype) for port, each in zip(ports, given, strict=True)]
+    _check_counts(ports, arrays, what)
+    return arrays
+
+
+def _check_counts(ports: Sequence[Port], arrays: Sequence[Array], what: str) -> None:
     for port, each in zip(ports, arrays, strict=True):
         if len(each) != len(arrays[0]):
             raise ShapeError(
-                f"{what}: {len(arrays[0])} samples for input {ports[0].name!r}, but {len(each)} "
-                f"for {port.name!r}"
+                f"{what}: {len(arrays[0])} samples for {ports[0].name!r}, but {len(each)} for "
+                f"{port.name!r}"
             )
-    return arrays
 
 
 def _several(x: Any, ports: Sequence[Port], kind: str, network: Network, what: str) -> list[Any]:
@@ -148,15 +152,15 @@ def as_targets(
     """
     ports = network.outputs
     given = _several(y, ports, "output", network, what)
-    if takes_trees(network):
-        return [
-            _at_nodes_or_roots(port, loss, each, what)
-            for port, loss, each in zip(ports, losses, given, strict=True)
-        ]
-    return [
-        loss.check(as_numbers(each, what, dtype), output_shape(port))
+    trees = takes_trees(network)
+    targets = [
+        _at_nodes_or_roots(port, loss, each, what)
+        if trees
+        else loss.check(as_numbers(each, what, dtype), output_shape(port))
         for port, loss, each in zip(ports, losses, given, strict=True)
     ]
+    _check_counts(ports, targets, what)
+    return targets
 
 
 def _at_nodes_or_roots(port: Port, loss: Loss, y: Any, what: str) -> Any:
@@ -214,16 +218,9 @@ def _weight_of_each(network: Network, weight: Any) -> list[Any]:
 
 
 def _weights_of_samples(port: Port, weight: Any, target: Array) -> Array:
-    samples, sequence = len(target), port.layer.sequence
-    array = np.ones(samples) if weight is None else as_numbers(weight, "sample_weight")
-    steps = target.shape[1:2] if sequence else ()
-    rows = (samples, *(steps if array.ndim == 2 and sequence else array.shape[1:]))
-    checked = as_weights(array, rows)
-    ones = len(port.shape) + (sequence and checked.ndim == 1)
-    weights = checked.reshape(checked.shape + (1,) * ones)
-    if sequence:
-        weights = np.broadcast_to(weights, (samples, *steps, *weights.shape[2:]))
-    return weights
+    rows = target.shape[: 1 + port.layer.sequence]
+    array = np.ones(rows) if weight is None else as_numbers(weight, "sample_weight")
+    return as_weights(array, rows).reshape(rows + (1,) * len(port.shape))
 
 
 def _weights_at_nodes(port: Port, weight: Any, targets: NodeRows) -> NodeRows:

@@ -103,7 +103,7 @@ def check_data(
         inputs = as_inputs(network, x, what, model.dtype)
     target = "y" if what == "x" else f"{what}: y"
     targets = as_targets(network, model.losses, y, target, model.dtype)
-    for each in (*inputs, *targets):
+    for each in inputs:
         same_length([each], targets, "fit" if what == "x" else what)
     weights: list[Array] = []
     if sample_weight is not None or class_weight is not None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+
 from neurograph.errors import OptionError, unknown
 from neurograph.graph.network import Network, Port
 from neurograph.options import number
@@ -56,8 +58,13 @@ def get_loss_weights(network: Network, weights: Any) -> tuple[float, ...]:
 
     Outputs that a mapping leaves out have the weight 1.
     """
-    if weights is None or not len(weights):
+    if weights is None or np.shape(weights) == (0,):
         return ()
+    if not isinstance(weights, (Mapping, Sequence, np.ndarray)) or isinstance(weights, str):
+        raise OptionError(
+            f"compile: loss_weights is {weights!r}; give a list with one for each output, or a "
+            f"mapping by their names"
+        )
     given = _each(network, "loss_weights", weights)
     return tuple(
         1.0 if each is _LEFT_OUT else number("compile: loss_weights", each, least=0)
