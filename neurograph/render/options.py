@@ -98,7 +98,7 @@ def read_options(given: dict[str, Any], view: str) -> Options:
         if view != "auto" and name not in USED[view]:
             others = " and ".join(repr(each) for each in USED if name in USED[each])
             raise OptionError(
-                f"render: view {view!r} has no use for {name}, which is for {others}; its options "
+                f"view {view!r} has no use for {name}, which is for {others}; its options "
                 f"are {', '.join(USED[view])}"
             )
     options = dict(given)
