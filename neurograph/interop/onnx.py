@@ -15,7 +15,7 @@ from neurograph.interop.onnx_nodes import FOLDED, IMAGE, PASSING, STEP_BY_STEP, 
 from neurograph.interop.onnx_reading import Reading, Value
 from neurograph.interop.onnx_recurrent import RECURRENT, Turned
 from neurograph.interop.views import View, channels_first
-from neurograph.layers.core import Input
+from neurograph.layers.core import Activation, Input
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.onnx_graph import onnx_package
 
@@ -202,15 +202,12 @@ def _from_the_end(node: Any, rank: int) -> Any:
     return counted
 
 
-def _output(name: str, reading: Reading) -> Any:
+def _output(name: str, reading: Reading) -> Layer:
     view = reading.values.get(name)
     if isinstance(view, Turned):
         view = view.batch_first()
     if not isinstance(view, View):
         raise GraphError(f"from_onnx: output {name!r} does not come from an input")
     if view.layer.role == "input":
-        from neurograph.layers.core import Activation
-
         view = view.above(Activation("linear")(view.layer))
-    layer = view.channels_last() if view.is_channels_last() else view.in_order()
-    return layer
+    return view.channels_last() if view.is_channels_last() else view.in_order()

@@ -34,15 +34,13 @@ def _local_response(graph: OnnxGraph, layer: Layer, x: str, first: bool) -> str:
     name, rank = layer.name, len(layer.shape)
     options = layer.function.describe()  # type: ignore[union-attr]
     channels, *space = (layer.shape[-1], *layer.shape[:-1])
-    turned = rank > 1 and not first
-    if turned:
-        x = graph.add("Transpose", [x], name, perm=[0, rank, *range(1, rank)])
+    x = x if first else graph.turned(x, rank, name)
     if rank != 3:
         x = graph.reshape(x, (channels, -1, 1), name)
     x = graph.add("LRN", [x], name, **options)
     if rank != 3:
         x = graph.reshape(x, (channels, *space), name)
-    return graph.add("Transpose", [x], name, perm=[0, *range(2, rank + 1), 1]) if turned else x
+    return x if first else graph.turned(x, rank, name, first=False)
 
 
 def _last_normalization(

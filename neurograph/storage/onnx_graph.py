@@ -93,6 +93,11 @@ class OnnxGraph:
         self.nodes = kept[::-1]
         self.weights = [each for each in self.weights if each.name in needed]
 
+    def turned(self, tensor: str, rank: int, label: str, first: bool = True) -> str:
+        """Return a tensor of samples with so many axes, its channels first, or last again."""
+        axes = [0, rank, *range(1, rank)] if first else [0, *range(2, rank + 1), 1]
+        return self.add("Transpose", [tensor], label, perm=axes) if rank > 1 else tensor
+
     def reshape(self, tensor: str, shape: tuple[int, ...], label: str) -> str:
         """Return a tensor in another shape; the batch stays."""
         return self.add("Reshape", [tensor, self.constant((0, *shape), np.int64)], label)

@@ -155,10 +155,7 @@ class StepTerms(Terms):
         if not bundle.delay:
             return self.tensors.get(layer, first)
         state = self._past[id(layer), abs(bundle.delay)]
-        if not first or len(layer.shape) < 2:
-            return state
-        rank = len(layer.shape)
-        return self.graph.add("Transpose", [state], layer.name, perm=[0, rank, *range(1, rank)])
+        return self.graph.turned(state, len(layer.shape), layer.name) if first else state
 
     def keep(self, layer: Layer) -> None:
         """Let a layer keep its outputs of the step before where its mask is 0."""

@@ -46,9 +46,7 @@ class Tensors:
         if id(layer) not in other and id(layer) in self.timed and id(layer) not in wanted:
             self.last[id(layer)] = self._reshape(self.timed[id(layer)], (-1, *layer.shape), layer)
         if id(layer) not in wanted:
-            axes = [0, rank, *range(1, rank)] if first else [0, *range(2, rank + 1), 1]
-            source = other[id(layer)]
-            wanted[id(layer)] = self.graph.add("Transpose", [source], layer.name, perm=axes)
+            wanted[id(layer)] = self.graph.turned(other[id(layer)], rank, layer.name, first)
         return wanted[id(layer)]
 
     def in_time(self, layer: Layer) -> str:

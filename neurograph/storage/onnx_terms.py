@@ -122,8 +122,7 @@ class Terms:
         if source.sequence or not target.sequence:
             return self.tensors.get(source, first)
         x = self.tensors.repeated(source, target)
-        first = first and len(source.shape) > 1
-        return self.graph.add("Transpose", [x], target.name, perm=_to_first(source)) if first else x
+        return self.graph.turned(x, len(source.shape), target.name) if first else x
 
     def combined(self, layer: Layer, first: bool) -> str:
         """Return the net input of a layer."""
@@ -138,16 +137,15 @@ class Terms:
             inside = len(rest) == 1 and len(biases) == 1 and layer.aggregation == "sum"
             bias = biases.pop() if inside and not isinstance(each, OneToOneConnections) else None
             found.append(self._term(layer, each, first, bias))
+        shape = (layer.shape[-1], *layer.shape[:-1]) if first else layer.shape
         for bias in biases:
             values = self._bias(layer, bias, first)
             if not rest:
-                shape = _channels_first(layer) if first else layer.shape
                 values = np.broadcast_to(values, shape)
             found.append(self.graph.weight(values, f"{layer.name}/bias"))
         if not found:
             raise GraphError(f"layer {layer.name!r}: nothing feeds it, which ONNX cannot say")
         if not rest:  # it still has a value for every sample
-            shape = _channels_first(layer) if first else layer.shape
             found[0] = self.tensors.expanded(found[0], layer, shape)
         if len(found) == 1:
             return found[0]
@@ -161,9 +159,7 @@ class Terms:
     def _term(self, layer: Layer, bundle: Bundle, first: bool, bias: BiasConnections | None) -> str:
         if isinstance(bundle, BridgeConnections):
             x = self._bridge(layer, bundle)
-            return (
-                self.graph.add("Transpose", [x], layer.name, perm=_to_first(layer)) if first else x
-            )
+            return self.graph.turned(x, len(layer.shape), layer.name) if first else x
         if isinstance(bundle, PoolingConnections):
             x = self._pooling(layer, bundle)
             return x if bias is None else self._added(layer, x, bias, first)
@@ -339,7 +335,7 @@ class Terms:
         pads = graph.constant([0, *bundle.target_start, 0, *after], np.int64)
         x = graph.add("Pad", [x, pads], name)
         x = x if bundle.target_shape == layer.shape else graph.reshape(x, layer.shape, name)
-        return self.graph.add("Transpose", [x], name, perm=_to_first(layer)) if first else x
+        return graph.turned(x, len(layer.shape), name) if first else x
 
     def _block(self, layer: Layer, bundle: OneToOneConnections) -> str:
         """Return the block of the source that a bundle takes, weighted, channels last."""
@@ -398,15 +394,6 @@ class Terms:
 def _is_last(bundle: OneToOneConnections) -> bool:
     parameter = bundle.parameter
     return parameter is not None and parameter.size == bundle.target.shape[-1]
-
-
-def _channels_first(layer: Layer) -> tuple[int, ...]:
-    return (layer.shape[-1], *layer.shape[:-1])
-
-
-def _to_first(layer: Layer) -> list[int]:
-    rank = len(layer.shape)
-    return [0, rank, *range(1, rank)]
 
 
 def _joint(parts: list[OneToOneConnections]) -> int | None:
