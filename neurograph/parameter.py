@@ -200,18 +200,6 @@ class Parameter:
         gradient[...] = self.gradient
         self._bind(value, gradient)
 
-    def weight_at(self, index: int) -> float:
-        """Return one weight by its flat index."""
-        if self._value is None:
-            self._materialise()
-        return self._flat[index]
-
-    def set_weight_at(self, index: int, weight: float) -> None:
-        """Change one weight by its flat index."""
-        if self._value is None:
-            self._materialise()
-        self._flat[index] = weight
-
     def freeze(self, index: int | Array, frozen: bool = True) -> None:
         """Keep single weights (flat indices) from being trained, or let them train again."""
         if self.frozen is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from neurograph.compiler import lowerings, normalization, spatial, temporal  # noqa: F401 (tables)
 from neurograph.compiler.backward import Backward
@@ -24,17 +24,6 @@ from neurograph.graph.masks import output_masks
 from neurograph.graph.network import Network
 from neurograph.graph.states import stateful_layers
 from neurograph.parameter import Parameter
-
-
-class LossLike(Protocol):
-    """What the compiler needs of a loss."""
-
-    class_numbers: bool
-    counts_steps: bool | None
-
-    def lines(self, weighted: bool = False) -> Any:
-        """Return the in-place form."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,10 +96,6 @@ class Bundle(Connections):
     def out_of(self, up: int) -> tuple[Indices, Indices]:
         """Return downstream indices and weight addresses of the connections out of a node."""
 
-    def removed_into(self, down: int) -> int:
-        """Return how many connections into a node were removed."""
-        return 0
-
     # what follows from them --------------------------------------------------------------------
 
     def edges(self) -> tuple[Indices, Indices, Indices]:

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 Point = tuple[float, float]
-Points = NDArray[np.float64]
 
 CLEARANCE = 4.0
 _SHARES = np.linspace(0.04, 0.96, 20)
