@@ -6,6 +6,7 @@ used, so that ``import neurograph`` costs next to nothing.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -86,7 +87,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"neurograph.{name}")
     home = _HOME.get(name)
     if home is None:
-        raise AttributeError(f"neurograph has no {name!r}")
+        raise AttributeError(f"neurograph has no {name!r}", name=name, obj=sys.modules[__name__])
     found = getattr(import_module(f"neurograph.{home}"), name)
     globals()[name] = found
     return found

@@ -175,7 +175,9 @@ def test_predict_reads_and_writes_tables(said, tmp_path):
     written = np.loadtxt(tmp_path / "out.csv", delimiter=",", skiprows=1)
     np.testing.assert_allclose(written.sum(axis=1), 1, atol=1e-5)
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
-    assert said("predict", folder, tmp_path / "bad.csv")[0] == 2
+    status, out, err = said("predict", folder, tmp_path / "bad.csv")
+    assert (status, out) == (2, "")
+    assert "bad.csv: it holds an array of shape (1, 2), the network takes rows of 4 numbers" in err
 
 
 def test_inspect_shows_the_values_of_the_model(said, run_folder):
@@ -294,6 +296,7 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["evaluate", "people"], "add --data NAME"),
         (["summary", "no/such.safetensors"], "there is no such file or folder"),
         (["evaluate", "lenet5_cifar", "--data", "iris"], "shape"),
+        (["summary", "people.py"], "returns a network, people.py:NAME"),
         (["predict", "people"], "give a picture"),
         (["predict", "people", "no.csv"], "no.csv"),
         (["predict", "people", "no.png"], "no.png: there is no such file"),

@@ -127,6 +127,17 @@ def test_weight_that_is_not_finite(weight):
         ng.Parameter(weight, name="w")
 
 
+@pytest.mark.parametrize("weight", ["1", [1.0], 1j])
+def test_weight_that_is_no_number(weight):
+    x, (y,) = ng.InputNode("x"), nodes("y")
+    with pytest.raises(ng.DataError, match="x -> y: its weight is"):
+        ng.Connection(x, y, weight=weight)
+    connection = ng.Connection(x, y, weight=0.1)
+    with pytest.raises(ng.DataError, match="x -> y: its weight cannot be"):
+        connection.weight = weight
+    assert connection.weight == 0.1
+
+
 def test_connection_into_an_input_or_a_constant():
     x, one, (y,) = ng.InputNode("x"), ng.ConstNode("one"), nodes("y")
     with pytest.raises(ng.GraphError, match="'x' is an input, which takes no incoming"):
@@ -196,6 +207,12 @@ def test_bad_sizes_and_shapes():
         ng.Network([2, 3, 1]).node("layer_1")
     with pytest.raises(IndexError, match="nodes 0 to 2, there is no node 3"):
         layer[3]
+    with pytest.raises(ng.UnknownNameError, match="nodes 0 to 2, there is no node 3"):
+        ng.Network([ng.Input(3), ng.Dense(2)]).node("input[3]")
+    with pytest.raises(ng.GraphError, match=r"the first of the layers is Dense; start with ng\."):
+        ng.Network([ng.Dense(2)])
+    with pytest.raises(ng.OptionError, match=r"prune\('0.1'\): the threshold must be a number"):
+        ng.Network([3, 2]).prune("0.1")
     with pytest.raises(ng.ShapeError, match="2 coordinates"):
         layer[0, 0]
     with pytest.raises(ng.ShapeError, match="got 2 values, it has 3 nodes"):

@@ -169,3 +169,10 @@ def test_the_index_lists_every_document():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for document in (ROOT / "docs").glob("*.md"):
         assert document.name == "index.md" or f"({document.name})" in index, document.name
+
+
+def test_a_misspelt_name_gets_a_suggestion():
+    with pytest.raises(AttributeError) as caught:
+        ng.Densee  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("Densee", ng)  # what Python suggests from
+    assert "Dense" in dir(ng)

@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
             found = measure(ROWS[name], peers, arguments.rounds, threads)
             show(found)
             results += found
+    if not peers:
+        print("none of the libraries to compare with is installed: torch, jax, keras, scikit-learn")
     show_means(results)
     show_kernels(results)
     growth = show_building() if BUILDING in names else []

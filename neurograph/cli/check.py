@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print both reports; 1 if something is wrong."""
-    batch = whole("check: --batch", arguments.batch, least=1)
+    batch = whole("--batch", arguments.batch, least=1)
     if arguments.samples is not None:
-        whole("check: --samples", arguments.samples, least=1)
+        whole("--samples", arguments.samples, least=1)
     settings = read_settings(arguments.network)
     raw = data_of(arguments, settings)
     network = network_of(arguments.network, raw, arguments.seed)

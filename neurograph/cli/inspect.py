@@ -60,7 +60,7 @@ def _run_sample(model: Model, arguments: argparse.Namespace) -> bool:
     if model.losses[0].name == "mse":
         model = Model(model.network, loss=loss_for(data, model.network))
     loss = model.inspect(ready.x_test[chosen : chosen + 1], ready.y_test[chosen : chosen + 1])
-    what = f", a {data.class_names[int(data.y_test[chosen])]}" if data.class_names else ""
+    what = f" ({data.class_names[int(data.y_test[chosen])]})" if data.class_names else ""
     print(f"sample {chosen} of {data.name}{what}: loss {loss:.6g}\n")
     return True
 
@@ -70,7 +70,8 @@ def show_node(node: Node, top: int, ran: bool) -> None:
     up, down = list(node.upstream), list(node.downstream)
     kind = node.layer.activation_name if node.layer.function else node.activation.name
     how = f"{kind} of {node.aggregation}" if node.takes_connections else "given from outside"
-    print(f"{node.label}: {how}, {len(up):,} connections in, {len(down):,} out")
+    plural = "" if len(up) == 1 else "s"
+    print(f"{node.label}: {how}, {len(up):,} connection{plural} in, {len(down):,} out")
     reading = Reading.of(node, 0, -1) if ran else None
     if reading is not None:
         values = {what: reading.value(node, what) for what in ("net", "output", "delta")}

@@ -49,6 +49,8 @@ def loaded(spec: str, data: Dataset | None = None, seed: int | None = None) -> A
     path, _, function = spec.rpartition(":")
     if path.endswith(".py"):
         return _called(path, function)
+    if spec.endswith(".py"):
+        raise FormatError(f"{spec}: name the function in it that returns a network, {spec}:NAME")
     if Path(spec).is_dir():
         file = Path(spec, MODEL_FILE)
         if not file.exists():

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the model was fed, and what it says."""
-    top = whole("predict: --top", arguments.top, least=1)
+    top = whole("--top", arguments.top, least=1)
     if arguments.out and not arguments.out.endswith((".csv", ".npy")):
         raise FormatError(f"{arguments.out}: outputs are written as .csv or .npy")
     settings = read_settings(arguments.network)
@@ -113,19 +113,24 @@ def _numbers(file: str, model: Model, settings: Settings | None) -> Any:
         rows = read_csv(file).matrix()
     if rows.dtype.kind not in "fiub":
         raise DataError(f"{file}: it holds {rows.dtype}, expected numbers")
+    if not source.layer.sequence:
+        _check_rows(rows, source.shape, file)
     if settings is not None and settings.scaler is not None:
         rows = Scaler.from_dict(settings.scaler).transform(rows)
     if source.layer.sequence:
         return rows.reshape(-1, *rows.shape[-1 - len(source.shape) :])
-    if rows.size % math.prod(source.shape) or math.prod(rows.shape[1:]) not in (
-        1 if rows.ndim == 1 else math.prod(source.shape),
-        math.prod(source.shape),
+    return rows.reshape(-1, *source.shape)
+
+
+def _check_rows(rows: Any, shape: tuple[int, ...], file: str) -> None:
+    if rows.size % math.prod(shape) or math.prod(rows.shape[1:]) not in (
+        1 if rows.ndim == 1 else math.prod(shape),
+        math.prod(shape),
     ):
         raise ShapeError(
             f"{file}: it holds an array of shape {rows.shape}, the network takes rows of "
-            f"{math.prod(source.shape)} numbers"
+            f"{math.prod(shape)} numbers"
         )
-    return rows.reshape(-1, *source.shape)
 
 
 def _answer(model: Model, x: Any, settings: Settings | None, top: int) -> Any:

@@ -51,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, save, and evaluate; 1 if the loss did not stay finite."""
     folder, settings, begun = _run_folder(arguments)
-    whole("train: --epochs", settings.epochs)
-    whole("train: --batch-size", settings.batch_size, least=1)
-    number("train: --validation-split", settings.validation_split, least=0, below=1)
+    whole("--epochs", settings.epochs)
+    whole("--batch-size", settings.batch_size, least=1)
+    number("--validation-split", settings.validation_split, least=0, below=1)
     raw = loaded_data(settings.data, settings.data_folder)
     model = _resumed(folder, settings) if begun else _fresh(settings, raw)
     data = fitted(raw, model.network)

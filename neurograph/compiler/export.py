@@ -117,7 +117,7 @@ def _steps(executable: Executable, steps: int | None) -> tuple[int, ...]:
     if free and steps is None:
         raise OptionError(
             f"export: {free[0][0].name!r} takes sequences of any length; say how many steps the "
-            f"script is for, with steps="
+            f"script is for, in Python: model.export(path, steps=60)"
         )
     return tuple(
         next((layer.steps for layer in layers if layer.steps), steps) or 1

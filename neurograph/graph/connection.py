@@ -136,8 +136,8 @@ class Connection:
         if weight is not None:
             if parameter is not None:
                 raise GraphError(f"{self.label}: give a weight or a shared parameter, not both")
-            if not math.isfinite(weight):
-                raise DataError(f"{self.label}: its weight is {weight}, expected a finite number")
+            if not _is_finite(weight):
+                raise DataError(f"{self.label}: its weight is {weight!r}, expected a finite number")
         elif parameter is not None and not 0 <= index < parameter.size:
             raise GraphError(
                 f"{self.label}: index {index} is outside parameter {parameter.name!r} "
@@ -161,8 +161,8 @@ class Connection:
 
     @weight.setter
     def weight(self, weight: float) -> None:
-        if not math.isfinite(weight):
-            raise DataError(f"{self.label}: its weight cannot be {weight}; give a finite number")
+        if not _is_finite(weight):
+            raise DataError(f"{self.label}: its weight cannot be {weight!r}; give a finite number")
         if self._parameter is not None:
             self._parameter._flat[self._index] = weight
         elif self._bundle is not None:
@@ -317,3 +317,10 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection {self.label}, weight {self.weight:.6g}>"
+
+
+def _is_finite(weight: object) -> bool:
+    try:
+        return math.isfinite(weight)  # type: ignore[arg-type]
+    except TypeError:
+        return False

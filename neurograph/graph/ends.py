@@ -34,7 +34,8 @@ def ends_of(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[li
     first = layers[0]
     if not isinstance(first, Layer):
         raise GraphError(
-            f"Network: the first of the layers is {first!r}; start with ng.Input(shape)"
+            f"Network: the first of the layers is {type(first).__name__}; start with "
+            f"ng.Input(shape)"
         )
     last: Any = first
     for recipe in layers[1:]:

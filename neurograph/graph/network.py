@@ -493,8 +493,8 @@ class Network(NetworkVerbs):
 
         Biases stay. Shared weights (convolutions) are left alone. Returns how many were removed.
         """
-        if not threshold >= 0:
-            raise OptionError(f"prune({threshold}): the threshold must be 0 or more")
+        if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
+            raise OptionError(f"prune({threshold!r}): the threshold must be a number, 0 or more")
         removed = 0
         for bundle in self.bundles:
             removed += prune_bundle(bundle, threshold)
