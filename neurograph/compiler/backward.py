@@ -49,6 +49,15 @@ class Backward:
         """Whether anybody needs the gradient of an operand."""
         return self._wanted.includes(ref)
 
+    def is_shared(self, ref: Ref) -> bool:
+        """Whether several statements read an array, so that several add to its gradient."""
+        base = self.program.base(ref.name)
+        readers = (
+            any(self.program.base(each.name) == base for each in statement.inputs)
+            for statement in statements(self.program.forward)
+        )
+        return sum(readers) > 1
+
     def of(self, ref: Ref) -> Ref:
         """Return the gradient array of an operand, made when first asked for."""
         return Ref(self.name_of(ref.name), ref.offset)

@@ -284,6 +284,9 @@ def _takes_last(bundle: Bundle) -> bool:
 def _joint_weights(lowering: Lowering, found: Found) -> str | None:
     """Return kernel, recurrent kernel and bias as one array, if they lie one after the other."""
     weights = found.weights
+    key = tuple(map(id, weights))
+    if key in lowering.joints:  # of an earlier call of the same recipe
+        return lowering.joints[key]
     if any(id(each) in lowering.parameters for each in weights):
         return None
     if len({each.trainable for each in weights}) > 1:
@@ -304,6 +307,7 @@ def _joint_weights(lowering: Lowering, found: Found) -> str | None:
         part = lowering.builder.part(name, ((row, row + height), (0, None)), identifier(each.name))
         lowering.adopt_parameter(each, lowering.builder.reshape(part, each.shape))
         row += height
+    lowering.joints[key] = name
     return name
 
 

@@ -70,6 +70,7 @@ class Lowering:
     states: dict[int, str] = field(default_factory=dict)
     next_states: list[str] = field(default_factory=list)
     finals: dict[int, str] = field(default_factory=dict)
+    joints: dict[tuple[int, ...], str] = field(default_factory=dict)
     inside: set[int] = field(default_factory=set)
     symbol: dict[int, str] = field(default_factory=dict)
     looping: bool = False

@@ -78,12 +78,10 @@ def _gradient_cell(backward: Backward, statement: Statement) -> None:
     from_last = [backward.of(Ref(last))] if last in backward.names else []
     if not (wanted_x or wanted_weights or wanted):
         return
-    carried = []
-    for each in wanted:
-        name = backward.builder.like(f"d_{each.name}_carried", each.name)
-        backward.builder.emit("fill", name, accumulate=False, value=0)
-        carried.append(name)
-    d_weights = backward.of(weights)
+    apart = [weights] if backward.is_shared(weights) else []
+    apart += wanted
+    carried = {each: _carried(backward, each) for each in apart}
+    d_weights = carried.get(weights) or backward.of(weights)
     marks = {
         "to_x": int(wanted_x),
         "to_h": int(bool(firsts) and firsts[0] in wanted),
@@ -91,11 +89,18 @@ def _gradient_cell(backward: Backward, statement: Statement) -> None:
         "from_last": len(from_last),
     }
     refs = [backward.of(statement.out), weights, d_weights]
-    refs += [Ref(name) for name in carried] + from_last
+    refs += [carried[each] for each in wanted] + from_last
     out = backward.of(x) if wanted_x else d_weights
     backward.add("cell_gradient", out, *refs, given=dict(statement.attributes) | marks)
-    for each, name in zip(wanted, carried, strict=True):
-        backward.add("copy", backward.of(each), Ref(name))
+    for each, name in carried.items():
+        backward.add("copy", backward.of(each), name)
+
+
+def _carried(backward: Backward, ref: Ref) -> Ref:
+    """Return an array for what one statement brings to a gradient to which others add too."""
+    name = backward.builder.like(f"d_{ref.name}_carried", ref.name)
+    backward.builder.emit("fill", name, accumulate=False, value=0)
+    return Ref(name)
 
 
 def _cell(e: Emitter, statement: Statement) -> str:
