@@ -68,6 +68,18 @@ def _leaky_lstm() -> Network:
     return ng.Network(inputs=x, outputs=leaky(h, np.array([0.1, 0.2, 0.4])), name="leaky_lstm")
 
 
+def _called_twice(recipe: Callable[..., Any]) -> Callable[[], Network]:
+    """Return a network in which one recipe reads two sequences, the first output given twice."""
+
+    def build() -> Network:
+        x, z = ng.Input(ANY_LENGTH, name="x"), ng.Input(ANY_LENGTH, name="z")
+        shared = recipe(3, recurrent_regularizer="l2(0.1)")
+        first, second = shared(x), shared(z)
+        return Network(inputs=[x, z], outputs=[first, ng.Add()([first, second]), first])
+
+    return build
+
+
 def _masked_states(recipe: Callable[..., Any], states: int, **options: Any) -> Any:
     """Return the same with a mask, and with layers below that learn from it."""
 
@@ -133,6 +145,8 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     cell("gru_before_dropout", lambda: gru(3, reset_after=False, recurrent_dropout=0.3),
          tags=("noise",))  # fmt: skip
     row("gru_states", _all_states(gru, 1), *WAY)
+    for name, recipe in (("simple_rnn", simple), ("lstm", lstm), ("gru", gru)):
+        row(f"{name}_called_twice", _called_twice(recipe), *WAY)
 
     both = ng.Bidirectional
     cell("bidirectional", lambda: both(lstm(3)), lambda: ng.Dense(2))

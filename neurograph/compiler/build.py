@@ -139,13 +139,18 @@ def add_backward(
         name = backward.builder.constant(f"loss_{number}_function", loss)
         weight = options.loss_weights[number] if options.loss_weights else 1.0
         factor = {} if weight == 1.0 else {"factor": weight}
+        d_output = own = backward.of(Ref(output))
+        if output in program.outputs[:number]:  # a loss writes its gradient, so it cannot add
+            own = Ref(backward.builder.like(f"{d_output.name}{several}", d_output.name))
         backward.builder.emit(
             "loss",
-            backward.of(Ref(output)),
+            own,
             *inputs,
             loss=name,
             **factor,  # type: ignore[arg-type]
         )
+        if own is not d_output:
+            backward.add("copy", d_output, own)
     for statement in statements(program.forward):
         if statement.op == "apply":  # the function adds to the gradients of its own parameters
             for ref in statement.inputs[1:]:

@@ -117,17 +117,17 @@ class Reader:
 
     def _ports(self, keys: list[Any], as_inputs: bool = False) -> list[Layer | Node]:
         ports: list[Layer | Node] = []
+        first: dict[Layer, Any] = {}  # node of a layer: as often as it comes, so does the layer
         for key in keys:
             place = self.layers.places.get(key)
             if place is None:
                 ports.append(
                     self.sources.get(key, self.nodes[key]) if as_inputs else self.nodes[key]
                 )
-            elif place.layer not in ports:
+            elif first.setdefault(place.layer, key) == key:
                 ports.append(place.layer)
-                missing = place.layer.size - sum(
-                    1 for each in keys if self.layers.layer_at(each) is place.layer
-                )
+                named = {each for each in keys if self.layers.layer_at(each) is place.layer}
+                missing = place.layer.size - len(named)
                 if missing:
                     raise GraphError(
                         f"layer {place.layer.name!r} is an input or output as a whole, but "
