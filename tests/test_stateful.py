@@ -281,6 +281,8 @@ def test_what_cannot_be_is_refused_in_one_sentence():
         net.layer("lstm").reset_states(np.zeros((3, 3)))
     with pytest.raises(ng.ShapeError, match=r"'lstm/cell' is float64 of shape \(2, 3\)"):
         net.layer("lstm").reset_states([np.zeros((3, 3)), np.zeros((2, 3))])
+    with pytest.raises(ng.GraphError, match=r"layer 'dense' is not stateful.*stateful=True"):
+        net.layer("dense").reset_states(np.zeros((3, 2)))
     with pytest.raises(ng.OptionError, match=r"stateful is True one way and False the other"):
         ng.Bidirectional(ng.LSTM(2, stateful=True), backward_layer=ng.LSTM(2, go_backwards=True))
     assert net.layer("lstm").states[0].shape == (3, 3)

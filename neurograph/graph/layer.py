@@ -260,9 +260,15 @@ class Layer:
         Raises
         ------
         GraphError, ShapeError
-            Their number or shape does not fit.
+            Their number or shape does not fit, or the layer is not stateful.
         """
-        reset_states(stateful_parts(self), states)
+        parts = stateful_parts(self)
+        if states is not None and not parts:
+            raise GraphError(
+                f"reset_states: layer {self.name!r} is not stateful, so every batch begins anew; "
+                f"make it with stateful=True"
+            )
+        reset_states(parts, states)
 
     # values -----------------------------------------------------------------------------------
 

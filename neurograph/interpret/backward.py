@@ -150,7 +150,7 @@ def _go(pace: Pace, outside: Mapping[int, Array], inputs: bool) -> None:
                 if unit.mask is None:
                     _send_back(unit, sent)
                 else:
-                    _send_back_masked(unit, sent, unit.mask[..., step], held)
+                    _send_back_masked(unit, sent, unit.counts(step), held)
     clock.at(None)
     for unit in (unit for rank in ranks for unit in rank if id(unit) in held):
         unit.layer.timeline.carried.update(
@@ -167,13 +167,13 @@ def _send_back(unit: Unit, sent: Any) -> None:
         _set_deltas(unit, _returned(unit, sent))
 
 
-def _send_back_masked(unit: Unit, sent: Any, mask: Any, held: dict[int, list[Any]]) -> None:
-    """Set deltas where the mask is 1; elsewhere all goes to the step whose output was repeated."""
+def _send_back_masked(unit: Unit, sent: Any, counts: Any, held: dict[int, list[Any]]) -> None:
+    """Set deltas where a step counts; else all goes to the step whose output was repeated."""
     returned = _returned(unit, sent)
     later = held.get(id(unit), [0.0] * len(returned))
     total = [here + after for here, after in zip(returned, later, strict=True)]
-    held[id(unit)] = [(1.0 - mask) * each for each in total]
-    _set_deltas(unit, [mask * each for each in total])
+    held[id(unit)] = [~counts * each for each in total]
+    _set_deltas(unit, [counts * each for each in total])
 
 
 def _returned(unit: Unit, sent: Any) -> list[Any]:

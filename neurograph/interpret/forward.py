@@ -201,10 +201,9 @@ def _calculate(walk: Walk, unit: Unit, injected: Mapping[int, Any], step: int | 
 
 def _hold(unit: Unit, step: int, before: int) -> None:
     """Where the mask is 0, repeat the output of the step before."""
-    assert unit.mask is not None
-    mask, timeline = unit.mask[..., step], unit.layer.timeline
+    counts, timeline = unit.counts(step), unit.layer.timeline
     for node in unit.nodes:
-        node.output = mask * node.output + (1.0 - mask) * timeline.output_at(node.index, before)
+        node.output = np.where(counts, node.output, timeline.output_at(node.index, before))
 
 
 def _set_initial(walk: Walk, unit: Unit) -> None:

@@ -45,7 +45,7 @@ class Unit:
     initial : None, float, ndarray or Layer
         The initial state of this run.
     mask : ndarray or None
-        1 or 0 for every sample and step of this run, (leading axes, time).
+        For every sample and step of this run, (leading axes, time): 0 where it does not count.
     """
 
     layer: Layer
@@ -60,6 +60,11 @@ class Unit:
     def function(self) -> Any:
         """The whole-layer function, if there is one."""
         return self.layer.function
+
+    def counts(self, step: int) -> Array:
+        """Return for which samples a step of a masked unit counts."""
+        assert self.mask is not None
+        return np.asarray(self.mask[..., step] != 0)
 
 
 @dataclass(slots=True)
