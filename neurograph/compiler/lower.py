@@ -186,9 +186,8 @@ class Lowering:
         if not layer.stateful:
             return None
         if id(layer) not in self.states:
-            name = self.builder.array(f"{layer.name}_state", ("B", *layer.shape), "state")
-            self.states[id(layer)] = name
-            self.builder.constants[f"{name}_layer"] = layer
+            name = f"{layer.name}_state"
+            self.states[id(layer)] = self.builder.array(name, ("B", *layer.shape), "state")
         return self.states[id(layer)]
 
     def _masks(self) -> list[str]:

@@ -137,6 +137,11 @@ class Plan:
         """The loss of each output in the last run, unweighted; empty if there is only one."""
         return list(self.arrays.get("losses", ()))
 
+    def batch_first(self, name: str) -> NDArray[Any]:
+        """Return an array as a view with the batch before time."""
+        array: NDArray[Any] = self.arrays[name]
+        return array if self.lead[name] == 1 else array.swapaxes(0, 1)
+
     def _execute(self) -> None:
         global _count
         _count += 1

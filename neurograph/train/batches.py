@@ -173,8 +173,7 @@ class ArrayBatches:
         def feed(index: Array) -> None:
             inputs = self._augmented(index)
             for name, array in zip(places, inputs, strict=True):
-                place = plan.arrays[name]
-                place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+                plan.batch_first(name)[...] = array
             gather(index)
 
         return plan, feed
