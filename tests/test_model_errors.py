@@ -182,6 +182,7 @@ def test_sequences_of_another_length_are_refused() -> None:
     refuses(ShapeError, "(samples, steps, 2), got (3, 2)", free, lambda: model.predict(x[:, 0]))
     message = "3 steps do not fit outputs of 4"
     refuses(ShapeError, message, free, lambda: model.train_on_batch(x, y[:, :3]))
+    refuses(ShapeError, message, free, lambda: model.fit(x, y[:, :3], verbose=0))
     wrong = np.ones((3, 5))
     refuses(
         ShapeError,

@@ -19,6 +19,7 @@ from neurograph.compiler.build import Built, Options, build
 from neurograph.compiler.passes import checked_passes
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
+from neurograph.compiler.rows import check_steps
 from neurograph.compiler.storage import Sizes
 from neurograph.errors import ShapeError
 from neurograph.graph.clocks import clocks
@@ -158,16 +159,9 @@ class Executable:
                 (layer, found.arrays[first] if first else None, found.arrays[after])
                 for layer, first, after in built.states
             ]
-            found.masks = [self._batch_first(found, name) for name in built.masks]
+            found.masks = [found.batch_first(name) if name else None for name in built.masks]
             self._plans[mode, sizes] = found
         return found
-
-    def _batch_first(self, plan: Plan, name: str) -> Array | None:
-        """Return an array of a plan with the batch before time, None for no name."""
-        if not name:
-            return None
-        array: Array = plan.arrays[name]
-        return array if plan.lead[name] == 1 else array.swapaxes(0, 1)
 
     def _title(self, mode: Mode, sizes: Sizes) -> str:
         what = "training" if mode.training else "prediction"
@@ -228,8 +222,7 @@ class Executable:
     def feed(self, mode: Mode, plan: Plan, inputs: Sequence[Array]) -> None:
         """Copy a batch into the arrays of a plan, and draw the noise of a training step."""
         for name, array in zip(self.built(mode).inputs, inputs, strict=True):
-            place = plan.arrays[name]
-            place[...] = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
+            plan.batch_first(name)[...] = array
         self.feed_states(plan)
         if mode.training:
             self.draw_noise(plan)
@@ -254,23 +247,13 @@ class Executable:
     def feed_targets(self, mode: Mode, plan: Plan, targets: Sequence[Array]) -> None:
         """Copy the targets of a batch (then the sample weights) into the arrays of a plan."""
         for name, array in zip(self.built(mode).targets, targets, strict=True):
-            place = plan.arrays[name]
-            values = array if plan.lead[name] == 1 else array.swapaxes(0, 1)
-            if place.shape != values.shape:
-                lead = slice(0, plan.lead[name])
-                raise ShapeError(
-                    f"targets (or sample weights) of {values.shape[lead][0]:,} steps do not fit "
-                    f"outputs of {place.shape[lead][0]:,}"
-                )
-            place[...] = values
+            place = plan.batch_first(name)
+            check_steps(array, place)
+            place[...] = array
 
     def outputs(self, plan: Plan) -> list[Array]:
         """Return the outputs of the last run of a plan: views, (batch, [time,] nodes)."""
-        found = []
-        for name in plan.program.outputs:
-            array = plan.arrays[name]
-            found.append(array if plan.lead[name] == 1 else array.swapaxes(0, 1))
-        return found
+        return [plan.batch_first(name) for name in plan.program.outputs]
 
     def masks(self, plan: Plan) -> Masks:
         """Return which steps of each output count in the last run of a plan: (batch, steps)."""
@@ -286,8 +269,7 @@ class Executable:
                 name = plan.program.values.get((layer.name, what))
                 if name is None or (what == "delta" and not mode.backward):
                     continue
-                array = plan.arrays[name]
-                array = array.swapaxes(0, 1) if plan.lead[name] == 2 else array
+                array = plan.batch_first(name)
                 layer.keep(what, -array if what == "delta" else array.copy())
         if group.size:
             self._keep_rows(mode, plan)

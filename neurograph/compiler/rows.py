@@ -9,6 +9,7 @@ import numpy as np
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Array as Declared
 from neurograph.compiler.program import Program
+from neurograph.errors import ShapeError
 from neurograph.parameter import Array
 
 WIDEN = 1 << 30  # larger arrays are not copied only to give them a column of ones
@@ -42,6 +43,7 @@ class Rows:
         direct, apart = [], []
         for name, array in self._rows:
             place, axis = plan.arrays[name], plan.lead[name] - 1
+            check_steps(array.swapaxes(0, axis), place.swapaxes(0, axis))
             if place.flags.c_contiguous:
                 direct.append((array.take, axis, place))
             else:
@@ -54,6 +56,20 @@ class Rows:
                 place[...] = take(index, axis, None, "clip")
 
         return feed
+
+
+def check_steps(array: Array, place: Array) -> None:
+    """Refuse what has another number of steps than its place in a plan, both batch first.
+
+    Raises
+    ------
+    ShapeError
+    """
+    if array.shape[1:] != place.shape[1:]:
+        raise ShapeError(
+            f"targets (or sample weights) of {array.shape[1]:,} steps do not fit outputs of "
+            f"{place.shape[1]:,}; give one for each step of the output"
+        )
 
 
 def _widened(array: Array, base: Declared) -> Array:
