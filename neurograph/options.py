@@ -78,6 +78,19 @@ def whole(what: str, value: object, *, least: int = 0) -> int:
     return int(found)
 
 
+def random_generator(what: str, seed: int | np.random.Generator | None) -> np.random.Generator:
+    """Return the random generator that a seed stands for, or raise an OptionError.
+
+    >>> random_generator("seed", -1)
+    Traceback (most recent call last):
+    neurograph.errors.OptionError: seed is -1; give a whole number from 0, or None
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"{what} is {seed!r}; give a whole number from 0, or None") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Table(Generic[T]):
     """Names and what they make.

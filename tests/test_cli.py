@@ -289,6 +289,7 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["train", "mlp", "--data", "digits", "--optimizer", "adm"], "did you mean 'adam'?"),
         (["train", "mlp", "--data", "digits", "--out", "x", "--epochs", "-1"], "epochs"),
         (["train", "mlp", "--data", "digits", "--batch-size", "0"], "--batch-size"),
+        (["train", "mlp", "--data", "digits", "--seed", "-1"], "--seed must be"),
         (["train", "mlp", "--data", "digits", "--validation-split", "2"], "--validation-split"),
         (["train", "mlp", "--data", "airline"], "give one that fits as file.py:function"),
         (["train", "--resume"], "add --out DIR"),
@@ -312,6 +313,7 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["export", "people", "x.jsn"], "did you mean '.json'?"),
         (["datasets", "irs"], "did you mean 'iris'?"),
         (["check", "people", "--batch", "0"], "--batch"),
+        (["bench", "tiny", "--threads", "0"], "--threads"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence(said, tmp_path, monkeypatch, words, sentence):

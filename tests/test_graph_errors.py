@@ -200,6 +200,8 @@ def test_bad_sizes_and_shapes():
         ng.Network([])
     with pytest.raises(ng.OptionError, match="both inputs= and outputs="):
         ng.Network()
+    with pytest.raises(ng.OptionError, match="Network: seed is -1; give a whole number from 0"):
+        ng.Network([2, 1], seed=-1)
     with pytest.raises(ng.ShapeError, match=r"kernel has shape \(2, 2\), expected 3 rows"):
         DenseConnections(Layer((3,)), Layer((2,)), ng.Parameter(np.zeros((2, 2))))
     layer = ng.Network([2, 3]).layer("layer_1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from neurograph.check.comparison import Comparison
@@ -15,6 +14,7 @@ from neurograph.check.trees import gradient_check_trees
 from neurograph.errors import OptionError
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
+from neurograph.options import random_generator
 
 Against = Literal["explicit", "compiled"] | Callable[[Network, Any, Any], Any]
 
@@ -114,7 +114,7 @@ def gradient_check(
     with homes_kept(net):
         setting = Setting.of(net, x, y, loss, options)
         comparison = Comparison(setting, against, (x, y), method, tolerance)
-        rng = np.random.default_rng(seed)
+        rng = random_generator("gradient_check: seed", seed)
         if direction:
             return comparison.along_direction(rng)
         return comparison.weights(rng, samples, inputs)

@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print; seconds are never judged."""
-    whole("bench: --rounds", arguments.rounds, least=1)
-    threads = arguments.threads or os.cpu_count() or 1
-    whole("bench: --threads", threads, least=1)
+    whole("--rounds", arguments.rounds, least=1)
+    threads = arguments.threads if arguments.threads is not None else os.cpu_count() or 1
+    whole("--threads", threads, least=1)
     names = arguments.rows or [*ROWS, BUILDING]
     for name in names:
         if name not in ROWS and name != BUILDING:

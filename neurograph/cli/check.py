@@ -15,7 +15,7 @@ from neurograph.cli.runs import read_settings
 from neurograph.graph.network import Network
 from neurograph.graph.tree_fit import fitted_tree, tree_layer
 from neurograph.graph.trees import takes_trees
-from neurograph.options import whole
+from neurograph.options import random_generator, whole
 
 MOST = 2_000_000  # connections that are walked node by node
 STEPS = 5
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     network = network_of(arguments.network, raw, arguments.seed)
     if raw is None:
         loss = arguments.loss or "sse"
-        x, y = random_data(network, batch, np.random.default_rng(arguments.seed))
+        x, y = random_data(network, batch, random_generator("--seed", arguments.seed))
     else:
         data = fitted(raw, network)
         loss = arguments.loss or loss_for(raw, network)

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder, settings, begun = _run_folder(arguments)
     whole("--epochs", settings.epochs)
     whole("--batch-size", settings.batch_size, least=1)
+    whole("--seed", settings.seed)
     number("--validation-split", settings.validation_split, least=0, below=1)
     raw = loaded_data(settings.data, settings.data_folder)
     model = _resumed(folder, settings) if begun else _fresh(settings, raw)

@@ -14,7 +14,7 @@ from neurograph.datasets.dataset import Dataset, Part
 from neurograph.datasets.series import from_series
 from neurograph.datasets.table import Table, read_csv
 from neurograph.errors import unknown
-from neurograph.options import whole
+from neurograph.options import random_generator, whole
 
 
 def digits() -> Dataset:
@@ -70,7 +70,7 @@ def people(samples: int = 1000, *, seed: int = 0) -> Dataset:
     ((5, 3), ('woman', 'man'))
     """
     count = whole("people: samples", samples, least=1)
-    generator = np.random.default_rng(seed)
+    generator = random_generator("people: seed", seed)
     men = generator.integers(2, size=2 * count)
     x = generator.standard_normal((2 * count, 3))
     x += np.where(men[:, None], [1.0, 1.0, -1.0], 0.0)

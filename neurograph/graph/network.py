@@ -20,6 +20,7 @@ from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.graph.prune import prune_bundle
 from neurograph.graph.schedule import Arcs, Stage, schedule
 from neurograph.graph.verbs import NetworkVerbs
+from neurograph.options import random_generator
 from neurograph.parameter import Parameter, Version
 
 Recipe = Callable[[Layer], Layer]
@@ -98,7 +99,7 @@ class Network(NetworkVerbs):
     def _begin(self, name: str, seed: int | np.random.Generator | None) -> None:
         self.name = name
         self.version = Version()
-        self.generator = np.random.default_rng(seed)
+        self.generator = random_generator("Network: seed", seed)
         self.handmade = HandMade(self)
         self.arena: Any = None
         self.descent: Any = None

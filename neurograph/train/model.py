@@ -17,7 +17,7 @@ from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
 from neurograph.graph.states import check_batches
 from neurograph.graph.trees import takes_trees
-from neurograph.options import whole
+from neurograph.options import random_generator, whole
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs, as_sample_weights, as_targets, same_length
 from neurograph.train.metric import Metric
@@ -92,7 +92,7 @@ class Model(ModelVerbs):
         self.metrics: list[Metric] = [metric for _, metric in followed]
         self.metric_outputs = [place for place, _ in followed]
         self.score_names = score_names(network, followed)
-        self.generator = _generator(seed)
+        self.generator = random_generator("compile: seed", seed)
         self.history: History | None = None
         self.session: Session | Paused | None = None
         self.stop_training = False
@@ -449,15 +449,6 @@ def _checked_pieces(network: Network, truncate: Any) -> int | None:
             f"{network.name!r} has no cycle through time; leave it out"
         )
     return steps
-
-
-def _generator(seed: Any) -> np.random.Generator:
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"compile: seed is {seed!r}; give a whole number from 0, or None"
-        ) from error
 
 
 def checked_batch_size(size: Any, what: str) -> int:
