@@ -332,6 +332,11 @@ def test_what_cannot_be_read_or_written_is_named(said, tmp_path):
     status, out, err = said("predict", "mlp", tmp_path / "text.png")
     assert (status, out) == (2, "")
     assert err.endswith("picture 'text.png' cannot be read: Pillow knows no such format\n")
+    for content in ("", "no array"):
+        (tmp_path / "text.npy").write_text(content)
+        status, out, err = said("predict", "mlp", tmp_path / "text.npy")
+        assert (status, out) == (2, "")
+        assert err.endswith("text.npy: this is no .npy file with an array of numbers\n")
     words = ["train", "mlp", "--data", "iris", "--epochs", 1, "--quiet"]
     status, _, err = said(*words, "--out", tmp_path / "text.png")
     assert status == 2

@@ -9,6 +9,7 @@ from test_render import SVG, drawn, lines, words_of
 
 import neurograph as ng
 from neurograph.graph.tree import Tree
+from neurograph.render.style import text_width
 from neurograph.render.trees import draw_tree
 
 SENTENCE = "(3 (2 It) (4 (4 (2 's) (4 (3 lovely) (2 <film>))) (2 .)))"
@@ -47,6 +48,15 @@ def test_values_colour_the_nodes():
     assert fills == ["#6aa3e2", "#fbc685", "#ffffff"]
     rows = draw_tree(("not", "good"), values=np.eye(3))
     assert rows.source.count('bgcolor="#6aa3e2"') == 3
+
+
+def test_long_numbers_fit_into_their_nodes():
+    def widths(values):
+        rows = lines(draw_tree(("not", "good"), values=values), "treenode")
+        return [72 * float(re.search(r" width=([.0-9]+)", row)[1]) for row in rows]
+
+    assert min(widths([0.0036, -3.2e-5, 1.0])) > text_width("−3.2e−5", 9.0) + 6
+    assert widths([0.5, -0.7, np.nan]) == widths([0.0, 1.0, 1.0])
 
 
 def test_values_must_be_of_the_tree():

@@ -107,8 +107,8 @@ def _numbers(file: str, model: Model, settings: Settings | None) -> Any:
     if file.endswith(".npy"):
         try:
             rows = np.load(file, allow_pickle=False)
-        except ValueError as error:
-            raise FormatError(f"{file}: this is no .npy file: {error}") from error
+        except (ValueError, EOFError) as error:
+            raise FormatError(f"{file}: this is no .npy file with an array of numbers") from error
     else:
         rows = read_csv(file).matrix()
     if rows.dtype.kind not in "fiub":

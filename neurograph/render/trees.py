@@ -162,7 +162,11 @@ class _Grove:
         self.tree, self.picture, self.values, self.hues = tree, picture, values, hues
         self.largest = 0.0 if values is None else float(np.nanmax(np.abs(values), initial=0.0))
         cells = 0 if values is None or values.ndim == 1 else min(values.shape[1], CELLS)
-        self.half = max(RADIUS + 3.0 * (values is not None), cells * (CELL + 2) / 2 + 6.0)
+        numbers = [] if values is None or values.ndim == 2 else [short(v, 2) for v in values]
+        widest = max((text_width(each, 9.0) for each in numbers), default=0.0)
+        self.half = max(
+            RADIUS + 3.0 * (values is not None), cells * (CELL + 2) / 2 + 6.0, widest / 2 + 6.0
+        )
         self.spots = self._places()
 
     def _places(self) -> list[Spot]:
