@@ -261,13 +261,11 @@ class StreamBatches:
         self._again = callable(stream) or iter(stream) is not stream
         self._iterator: Iterator[Any] | None = None
         self._number = 0
-        self.ran_out = False
 
     def start_epoch(self) -> None:
         """Begin the stream anew, unless it goes on from epoch to epoch."""
         if self._iterator is None or (self._again and self._fixed is None):
             self._iterator = self._begin()
-        self.ran_out = False
 
     def _begin(self) -> Iterator[Any]:
         return iter(self._stream() if callable(self._stream) else self._stream)
@@ -286,7 +284,6 @@ class StreamBatches:
         for number in count(first) if self._fixed is None else range(first, self._fixed):
             item = self._next()
             if item is None:
-                self.ran_out = number == 0 or self._fixed is not None
                 self.steps = self._fixed or number or None
                 return
             self._number = number
