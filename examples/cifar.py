@@ -13,7 +13,7 @@ def main(name: str = "cbapd", quick: bool = False, folder: str = ".") -> float:
     if quick:
         data = data.take(500, 200)
     data = data.scaled()
-    epochs, batch = (1, 64) if quick else (15, 64)
+    epochs, batch = 1 if quick else 15, 64
     steps = epochs * -(-len(data.train.x) // batch)
     net = ng.zoo.get(name)(seed=0)
     net.summary()
