@@ -98,11 +98,8 @@ def _numbers(network: Network, port: Port, values: Any) -> Array:
         )
     array = array.astype(np.float64) if array.dtype.kind != "c" else array
     if not np.isfinite(array).all():
-        where = [int(each) for each in np.argwhere(~np.isfinite(array))[0]]
-        raise DataError(
-            f"network {network.name!r}: the value for input {port.name!r} at {where} is "
-            f"{array[tuple(where)]}, expected finite numbers"
-        )
+        held = _first_held(network, port, array, ~np.isfinite(array))
+        raise DataError(f"{held}, expected finite numbers")
     _check_indices(network, port, array.real)
     return array
 
@@ -114,12 +111,18 @@ def _check_indices(network: Network, port: Port, array: Array) -> None:
         return
     wrong = (array < 0) | (array >= limit) | (array != np.rint(array))
     if wrong.any():
-        where = [int(each) for each in np.argwhere(wrong)[0]]
         raise DataError(
-            f"network {network.name!r}: the value for input {port.name!r} at {where} is "
-            f"{array[tuple(where)]:g}; it takes whole numbers from 0 to {limit - 1}, the rows of "
-            f"its embedding"
+            f"{_first_held(network, port, array, wrong)}; it takes whole numbers from 0 to "
+            f"{limit - 1}, the rows of its embedding"
         )
+
+
+def _first_held(network: Network, port: Port, array: Array, wrong: Array) -> str:
+    """Say what the first of some wrong values is, and where."""
+    place = tuple(int(each) for each in np.argwhere(wrong)[0])
+    batched = array.ndim > len(port.shape) + port.layer.sequence
+    whose = f"sample {place[0]} of input" if batched else "input"
+    return f"network {network.name!r}: {whose} {port.name!r} holds {array[place]:g} at {place}"
 
 
 def _lead(network: Network, port: Port, shape: tuple[int, ...]) -> tuple[int, ...]:
