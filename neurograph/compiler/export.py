@@ -47,6 +47,7 @@ def predict({arguments}):
         size = min({batch}, count - start)
         for place, values in zip(_fed, arrays):
             place[:size] = values[start : start + size]
+            place[size:] = 0
         forward()
         found.append([np.array(each[:size]) for each in _given_back])
     joined = [np.concatenate(each) for each in zip(*found)]
