@@ -445,6 +445,16 @@ def test_an_option_that_a_view_has_no_use_for_is_refused_by_name():
     assert by_hand().render(steps=3).source == by_hand().render(view="unrolled", steps=3).source
 
 
+def test_unrolled_boxes_say_what_they_have_no_place_for():
+    text = words_of(sequence().render(view="unrolled", top=5, numbers=True))
+    assert "a box a layer, which has no place for numbers, top" in text
+    assert "no place" not in words_of(sequence().render(view="unrolled"))
+    small = ng.Network([ng.Input((None, 1)), ng.SimpleRNN(1, name="rnn")])
+    assert "a box" not in words_of(small.render(view="unrolled", top=5))
+    with pytest.raises(ng.UnknownNameError, match="unknown layer 'lstm'"):
+        small.render(view="unrolled", expand="lstm")
+
+
 def test_names_of_parts_keep_their_ends():
     net = ng.Network([ng.Input((None, 2)), ng.Bidirectional(ng.LSTM(1)), ng.Dense(1)])
     text = words_of(net.render(view="nodes"))

@@ -51,12 +51,12 @@ def unrolled_picture(network: Network, options: Options) -> Picture:
             f"network {network.name!r} has no delays and no sequences, so there is no time to "
             f"unroll; use view='nodes' or view='layers'"
         )
-    run = steps_of_run(network, options)
+    run = steps_of_run(network)
     steps = options.steps or (min(run, MOST_STEPS) if run else USUAL_STEPS)
     if run and options.values:
         steps = min(steps, run)
     levels = _levels(network)
-    if sum(len(level) for level in levels) > FEW_NODES:
+    if options.expand or sum(len(level) for level in levels) > FEW_NODES:
         from neurograph.render.unrolled_boxes import boxes_unrolled
 
         return boxes_unrolled(network, options, steps, run)
@@ -80,7 +80,7 @@ def notes_on_time(network: Network, steps: int, run: int) -> list[str]:
     return [f"{shown}; {late}" + ("; biases not drawn" if biased else "")]
 
 
-def steps_of_run(network: Network, options: Options) -> int:
+def steps_of_run(network: Network) -> int:
     """Return how many steps the last run had, 0 if there was none, or what the layers fix."""
     for layer in network.layers:
         lead = lead_of(layer) if layer.sequence else ()

@@ -42,13 +42,12 @@ def boxes_unrolled(network: Network, options: Options, steps: int, run: int) -> 
     lines += [(note, 9, FAINT) for note in notes_on_time(network, steps, run)]
     if sheet.has_values:
         what = options.values[0]
-        lines.append(
-            (
-                f"cells: {what}, {signs_of(what)}, each layer on its own scale",
-                8,
-                FAINT,
-            )
-        )
+        cells = f"cells: {what}, {signs_of(what)}, each layer on its own scale"
+        lines.append((cells, 8, FAINT))
+    left_out = [name for name in ("numbers", "top", "threshold") if getattr(options, name)]
+    if left_out:
+        many = f"a box a layer, which has no place for {', '.join(left_out)}"
+        lines.append((many, 8, FAINT))
     y = -HALF_HEIGHT - 54.0
     x = (sheet.right + sheet.left) / 2
     for number, (text, size, colour) in enumerate(lines):
