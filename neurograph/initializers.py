@@ -178,9 +178,13 @@ class TruncatedNormal(Initializer):
 
     def _draw(self, shape: tuple[int, ...], generator: Generator) -> Array:
         values = generator.standard_normal(math.prod(shape))
-        while (far := np.flatnonzero(np.abs(values) > 2.0)).size:
-            values[far] = generator.standard_normal(far.size)
-        return self.mean + self.stddev * values.reshape(shape)
+        far = np.flatnonzero((values > 2.0) | (values < -2.0))
+        while far.size:
+            values[far] = again = generator.standard_normal(far.size)
+            far = far[np.abs(again) > 2.0]
+        values *= self.stddev
+        values += self.mean
+        return values.reshape(shape)
 
 
 @dataclass(frozen=True)
