@@ -294,7 +294,7 @@ class Painter:
 def on_white(content: str) -> str:
     """Return a label that hides the lines behind it."""
     return (
-        '<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr>'
+        '<<table border="0" cellborder="0" cellspacing="0" cellpadding="2"><tr>'
         f'<td bgcolor="white">{content}</td></tr></table>>'
     )
 
