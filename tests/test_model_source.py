@@ -247,6 +247,7 @@ def test_a_step_allocates_nothing_in_steady_state(name: str) -> None:
     tracemalloc.stop()
     assert model.plan is plan
     assert plan.bytes > 10_000
+    assert f"{plan.bytes:,} bytes without parameters" in repr(plan)
     assert peak < 100_000
     assert held[2] - held[1] < 1_000
 

@@ -132,6 +132,12 @@ class Plan:
             if array.role == "noise"
         ]
 
+    def __repr__(self) -> str:
+        return (
+            f"<Plan for batches of {self.sizes.batch:,}: {len(self.program.arrays):,} arrays, "
+            f"{self.bytes:,} bytes without parameters>"
+        )
+
     @property
     def losses(self) -> list[float]:
         """The loss of each output in the last run, unweighted; empty if there is only one."""
