@@ -152,6 +152,18 @@ def test_predict_names_a_held_out_sample(said, run_folder):
     assert last[:2] == [str(share.argmax()), f"{share.max():.1%}"]
 
 
+def test_a_network_that_nobody_trained_says_so(said, run_folder, tmp_path):
+    (tmp_path / "row.csv").write_text("weight,height,age\n1,2,3\n")
+    for words in (
+        ["evaluate", "mlp", "--data", "iris"],
+        ["predict", "people", tmp_path / "row.csv"],
+    ):
+        status, out, _ = said(*words)
+        assert status == 0
+        assert f"\n{words[1]} is new, with random weights: train it first" in out
+    assert "is new" not in said("evaluate", run_folder)[1]
+
+
 def test_predict_reads_a_picture(said, run_folder, tmp_path):
     Image = pytest.importorskip("PIL.Image")
     picture = np.full((60, 40), 240, np.uint8)

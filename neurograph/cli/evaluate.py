@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from neurograph.cli.data import add_data, data_of, fitted, loss_for, metrics_for, needed
-from neurograph.cli.networks import add_network, loaded, network_of
+from neurograph.cli.networks import add_network, loaded, network_of, warn_if_new
 from neurograph.cli.runs import read_settings
 from neurograph.train.model import Model
 
@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     x, y = data.test if arguments.part == "test" else data.train
     print(f"{found.network.name} on the {len(x):,} samples of {data.name} ({arguments.part})")
     show_scores(found, x, y, arguments.batch_size)
+    warn_if_new(spec)
     return 0
 
 

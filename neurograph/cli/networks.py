@@ -65,6 +65,12 @@ def loaded(spec: str, data: Dataset | None = None, seed: int | None = None) -> A
     raise unknown("file, folder or network of the zoo", spec, zoo.NAMES)
 
 
+def warn_if_new(spec: str) -> None:
+    """Say that a network of the zoo knows nothing yet."""
+    if spec in zoo.NAMES and not Path(spec).exists():
+        print(f"{spec} is new, with random weights: train it first (neurograph train {spec} …)")
+
+
 def network_of(spec: str, data: Dataset | None = None, seed: int | None = None) -> Network:
     """Return the network that a SPEC names."""
     found = loaded(spec, data, seed)

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurograph.cli.blocks import as_blocks
 from neurograph.cli.data import add_data, data_of, fitted, needed
-from neurograph.cli.networks import add_network, model_of
+from neurograph.cli.networks import add_network, model_of, warn_if_new
 from neurograph.cli.runs import Settings, read_settings
 from neurograph.datasets import Scaler, prepare_picture, read_csv
 from neurograph.datasets.picture import STYLES
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         x = _samples(file, model, settings, arguments.like)
         print(file)
         outputs.append(_answer(model, x, settings, top))
+    warn_if_new(arguments.network)
     if arguments.out:
         _write(arguments.out, np.concatenate(outputs))
     return 0
