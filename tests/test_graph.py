@@ -211,6 +211,16 @@ def test_connect_and_remove_by_name():
         net.find("b->y")
 
 
+def test_a_connection_between_layers_that_is_removed_is_no_longer_seen():
+    net = ng.Network([ng.Input((3,), name="x"), ng.Dense(2, name="d")], seed=0)
+    node, before = net.layer("d")[1], net.predict(np.ones(3), explicit=True)
+    new = net.connect("x[0]", "d[1]", weight=0.5)
+    assert node.upstream[-1] is new
+    new.remove()
+    assert [each.upstream_node.index for each in node.upstream] == [0, 1, 2, 0]
+    np.testing.assert_array_equal(net.predict(np.ones(3), explicit=True), before)
+
+
 def test_connect_adopts_a_new_node():
     net, _ = diamond()
     extra = ng.Node("relu", name="extra")

@@ -113,6 +113,7 @@ class HandMade(Connections):
         connections = [found[k] for k in order.tolist()]
         for node, own in groupby(connections, key=attrgetter("downstream_node")):
             node._upstream[:] = own  # so that "the first" connection is the same for everybody
+            node._wiring = None
         owners, parameters = self._settle_weights(connections)
         addresses = gather("_index", connections)
         self._connections = connections

@@ -224,6 +224,7 @@ class Node:
         """Take a hand-made connection off this node's lists."""
         for wires in (self._upstream, self._downstream):
             wires[:] = [each for each in wires if each is not connection]
+        self._wiring = None
 
     def _network(self) -> Any:
         return None if self._layer is None else self._layer.network
