@@ -46,6 +46,27 @@ def test_random_graphs_agree_with_their_nodes(seed):
     all_ways(net, x, y, "sse", 2, 1e-9)
 
 
+@pytest.mark.parametrize("direction", [1, -1])
+def test_what_a_cycle_reads_from_steps_to_come_is_not_cut(direction):
+    """In pieces of one step the state before is held; by hand."""
+    x, a, b = ng.InputNode("x"), ng.Node("tanh", name="a"), ng.Node("tanh", name="b")
+    into_a = ng.Connection(x, a, 0.7)
+    ng.Connection(a, b, 0.8, delay=-direction)
+    ng.Connection(b, b, 0.4, delay=direction)
+    net = ng.Network(inputs=[x], outputs=[b])
+    generator = np.random.default_rng(0)
+    values, target = generator.normal(size=(2, 1, 5, 1))
+    all_ways(net, values, target, "sse", 1)
+    x_t, y_t = (each[0, ::direction, 0] for each in (values, target))  # as they are calculated
+    a_t, state, gradient = np.append(np.tanh(0.7 * x_t), 0.0), 0.0, 0.0
+    for t in range(5):
+        state = np.tanh(0.8 * a_t[t + 1] + 0.4 * state)
+        if t < 4:
+            d_a = (state - y_t[t]) * (1 - state**2) * 0.8
+            gradient += d_a * (1 - a_t[t + 1] ** 2) * x_t[t + 1]
+    assert into_a.gradient == pytest.approx(gradient)
+
+
 @pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_the_gradient_is_that_of_the_pieces_with_their_states_held(kind, backwards):

@@ -2,7 +2,7 @@
 
 The statements of the forward pass are taken in reverse; each adds to the gradients of its inputs. A
 loop runs the other way round in time. Gradients of parameters that a loop would add up step by step
-are taken out of it: one product over all steps at once. Truncated, what goes to another step has
+are taken out of it: one product over all steps at once. Truncated, what goes to an earlier step has
 the attribute ``truncate``, the length of the pieces in which it stays.
 """
 
@@ -39,7 +39,7 @@ class Backward:
         self.names: dict[str, str] = {}
         self._wanted = Wanted(program, roots)
         self._late: list[Statement] = []
-        self._in_loop = False
+        self._direction = 0  # in time, of the forward loop whose statements are taken
 
     def constant(self, name: str) -> Any:
         """Return what an attribute refers to."""
@@ -96,7 +96,7 @@ class Backward:
         **attributes: Attribute,
     ) -> None:
         """Add ``out += op(inputs)``; inside a loop the gradients of parameters wait for its end."""
-        if self._in_loop and out.offset is None:
+        if self._direction and out.offset is None:
             whole = tuple(self._all_steps(ref) for ref in inputs)
             self._late.append(
                 Statement(
@@ -108,7 +108,7 @@ class Backward:
                 )
             )
         else:
-            if self.truncate and self._in_loop and out.offset:  # it goes to another step
+            if self.truncate and self._direction * (out.offset or 0) < 0:  # to an earlier step
                 attributes["truncate"] = self.truncate
             self.builder.emit(op, out, *inputs, accumulate=accumulate, given=given, **attributes)
 
@@ -124,11 +124,11 @@ class Backward:
             if not isinstance(step, Loop):
                 self._differentiate(step)
                 continue
-            self._in_loop = True
+            self._direction = step.direction
             with self.builder.loop(-step.direction):
                 for statement in reversed(step.body):
                     self._differentiate(statement)
-            self._in_loop = False
+            self._direction = 0
             self.builder.steps += self._late
             self._late = []
         return self.builder.steps

@@ -40,7 +40,7 @@ class Late:
 
 
 class Around(Late):
-    """Into a node on a cycle: what comes back is cut at the borders of pieces of time, if asked."""
+    """Into a cycle from an earlier step: what comes back is cut between pieces, if asked."""
 
     def returning(self, connection: Connection) -> Any:
         """Return the downstream delta of ``delay`` steps on, 0 if it is in a later piece."""
@@ -124,10 +124,10 @@ LATE, AROUND, REVERSED, SPREAD = Late(), Around(), Reversed(), Spread()
 INTO_TIME, OUT_OF_TIME = AtStep(True), AtStep(False)
 
 
-def passage_of(connection: Connection, to_cycle: bool) -> Passage | None:
+def passage_of(connection: Connection, direction: int) -> Passage | None:
     """Return how values pass a connection; None where the two ends need not think of time.
 
-    ``to_cycle``: whether the downstream node is on a cycle.
+    ``direction``: in which the cycle of the downstream node goes through time; 0 if it is on none.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def passage_of(connection: Connection, to_cycle: bool) -> Passage | None:
         )
     if connection.reverses:
         return REVERSED
-    if up.sequence and down.sequence and connection.delay and to_cycle:
+    if up.sequence and down.sequence and connection.delay * direction > 0:
         return AROUND
     if up.sequence and down.sequence:
         late = connection.delay or connection.downstream_node.aggregation != "sum"

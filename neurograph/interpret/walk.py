@@ -89,8 +89,12 @@ class Walk:
         self.units = self._make_units()
         self.with_partials: list[Connection] = []
         used: dict[int, Parameter] = {}
-        cycles = [stage.units.tolist() for stage in self.stages if stage.direction]
-        on_cycle = {id(node) for some in cycles for unit in some for node in self.units[unit].nodes}
+        directions = {
+            id(node): stage.direction
+            for stage in self.stages
+            for unit in stage.units.tolist()
+            for node in self.units[unit].nodes
+        }
         for node in (node for unit in self.units for node in unit.nodes):
             _ = node.downstream  # remembered by the node, so that no handle dies between runs
             for connection in node.upstream:
@@ -99,7 +103,7 @@ class Walk:
                 if node.aggregation != "sum":
                     self.with_partials.append(connection)
                 if self.clocks or connection.delay:
-                    connection.passage = passage_of(connection, id(node) in on_cycle)
+                    connection.passage = passage_of(connection, directions[id(node)])
         self.parameters = list(used.values())
         self.batch: tuple[int, ...] = ()
         self.training = False
