@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from both_ways import walk
+from both_ways import differences, inspect, walk
 from cases import CASES
 
 import neurograph as ng
@@ -230,6 +230,21 @@ def test_edits_of_library_layers_are_noticed() -> None:
             assert ours.weight == pytest.approx(theirs.weight, rel=1e-10), ours.label
         edit(net)
         edit(twin.net)
+
+
+def test_all_connections_of_a_bundle_and_of_a_layer_can_be_removed() -> None:
+    x = ng.Input((2,))
+    h = ng.Dense(1, activation="tanh", name="h")(x)
+    net = Network(inputs=x, outputs=ng.Dense(2)(ng.Concatenate()([x, h])), seed=0)
+    model = net.compile("sgd", "mse", dtype="float64")
+    values, target = np.random.default_rng(0).normal(size=(2, 3, 2))
+    for bundle in reversed(net.layer("h").incoming):
+        for connection in list(bundle):
+            connection.remove()
+        assert not differences(
+            inspect(model, values, target), walk(net, values, target, "mse"), 1e-12
+        )
+    assert not net.layer("h").output.any()
 
 
 def test_what_a_parameter_does_in_training_can_be_changed() -> None:

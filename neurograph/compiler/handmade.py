@@ -197,7 +197,9 @@ class Irregular:
             self._add_rows(layer, net, parts, layer.name)
 
     def add_bundle(self, bundle: Bundle, net: Ref) -> None:
-        """Lower a bundle that has no kernel of its own by its edges."""
+        """Lower a bundle that has no kernel of its own by its edges, where any are left."""
+        if not len(bundle):
+            return
         parts = {(self._library.index(bundle.source), bundle.delay): self._edges_of(bundle)}
         self._add_rows(bundle.target, net, parts, bundle.target.name)
 

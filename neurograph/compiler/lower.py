@@ -389,6 +389,8 @@ class Lowering:
         if self._is_pooling(layer):
             self.lower_bundle(layer.incoming[0], net)
         elif layer.aggregation == "sum":
+            if not any(map(len, layer.incoming)) and not self.irregular.feeds(layer):
+                self.builder.emit("fill", net, accumulate=False, value=0)
             for bundle in layer.incoming:
                 self.lower_bundle(bundle, net)
             self.irregular.add_to(layer, net)
