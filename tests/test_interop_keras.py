@@ -189,6 +189,19 @@ def test_layers_that_are_several_here_keep_their_numbers(keras_float64):
     np.testing.assert_allclose(ours, model(x).detach().numpy(), rtol=1e-6, atol=1e-6)
 
 
+def test_slopes_are_those_of_every_step_and_steps_stay(keras_float64):
+    keras, layers = keras_float64, keras_float64.layers
+    x = keras.Input((None, 3))
+    h = layers.LSTM(4, return_sequences=True, name="lstm")(x)
+    slopes = layers.PReLU(shared_axes=[1], alpha_initializer="random_uniform")(h)
+    model, values = keras.Model(x, slopes), np.random.default_rng(0).normal(size=(2, 5, 3))
+    ours = ng.from_keras(model).compile(dtype="float64").predict(values)
+    np.testing.assert_allclose(ours, model(values).detach().numpy(), rtol=1e-6, atol=1e-6)
+    for moving in (layers.Cropping1D(1), layers.UpSampling1D(2), layers.Permute((2, 1))):
+        with pytest.raises(ng.GraphError, match="'lstm' is a sequence in time, whose steps"):
+            ng.from_keras(keras.Model(x, moving(h)))
+
+
 def test_operators_on_tensors_and_numbers_keep_theirs(keras_float64):
     keras = keras_float64
     x = keras.Input((6,))

@@ -48,12 +48,18 @@ def _rescaling(config: Mapping[str, Any], source: Layer) -> Layer:
     return affine(source, float(scale), float(offset))
 
 
+def _still(source: Layer) -> View:
+    if source.sequence:
+        raise GraphError(f"{source.name!r} is a sequence in time, whose steps cannot be moved here")
+    return View.of(source)
+
+
 def _permute(config: Mapping[str, Any], source: Layer) -> Layer:
-    return View.of(source).transpose([each - 1 for each in config["dims"]]).in_order()
+    return _still(source).transpose([each - 1 for each in config["dims"]]).in_order()
 
 
 def _cropping(config: Mapping[str, Any], source: Layer) -> Layer:
-    places = View.of(source).places
+    places = _still(source).places
     pairs = config["cropping"]
     pairs = pairs if isinstance(pairs[0], (tuple, list)) else [pairs]
     cuts = [slice(low, size - high) for (low, high), size in zip(pairs, source.shape, strict=False)]
@@ -64,7 +70,7 @@ def _up_sampling(config: Mapping[str, Any], source: Layer) -> Layer:
     if config.get("interpolation", "nearest") != "nearest":
         raise GraphError(f"interpolation={config['interpolation']!r} has no counterpart here")
     sizes = config["size"] if isinstance(config["size"], (tuple, list)) else [config["size"]]
-    places = View.of(source).places
+    places = _still(source).places
     for axis, size in enumerate(sizes):
         places = places.repeat(size, axis=axis)
     return View(source, places).in_order()
@@ -79,7 +85,8 @@ def _subtract(sources: Sequence[Layer]) -> Layer:
 
 def _p_relu(config: Mapping[str, Any], source: Layer, name: str) -> Made:
     shared = sorted(config.get("shared_axes") or ())
-    if shared not in ([], list(range(1, len(source.shape)))):
+    every = list(range(1, len(source.shape) + source.sequence))
+    if shared != every and (shared or source.sequence):
         raise GraphError(f"shared_axes={shared} has no counterpart here; all but the last has")
     made = leaky(source, np.zeros(source.shape[-1] if shared else source.size))
     made.name = name
