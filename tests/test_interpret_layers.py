@@ -293,10 +293,10 @@ def two_inputs() -> ng.Network:
 @pytest.mark.parametrize(
     ("error", "message", "inputs"),
     [
-        (ng.ShapeError, r"has 2 inputs \('x', 'c'\); give a list of 2 arrays, got 1", [np.ones(2)]),
+        (ng.ShapeError, "give a list of 2 arrays, for 'x', 'c'; got 1", [np.ones(2)]),
         (ng.ShapeError, "got one array", np.ones((4, 2))),
         (ng.UnknownNameError, "did you mean 'x'", {"xx": 1, "c": 2}),
-        (ng.DataError, "no values for its input 'c'", {"x": np.ones((4, 2))}),
+        (ng.ShapeError, "nothing is given for 'c'", {"x": np.ones((4, 2))}),
         (ng.ShapeError, r"'x' has the batch axes \(3,\), input 'c' has \(2,\)",
          [np.ones((3, 4, 2)), np.ones((2, 1))]),
         (ng.ShapeError, r"'x' got values of shape \(2,\), expected \(time, 2\) or \(batch, time, 2",

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from neurograph.errors import DataError, ShapeError
 from neurograph.graph.masks import Masks, masks_of_run, output_masks
 from neurograph.graph.network import Network
+from neurograph.graph.ports import array_of_each
 from neurograph.interpret import backward, calc_gradients, forward
 from neurograph.interpret.feed import feed
 from neurograph.parameter import Parameter
+from neurograph.samples import stack_samples
 from neurograph.train.loss import Loss
 from neurograph.train.losses import get_loss
 
@@ -66,13 +68,14 @@ class Setting:
         outputs = len(network.outputs)
         losses = [get_loss(each) for each in (loss if isinstance(loss, list) else [loss])]
         losses = losses * outputs if len(losses) == 1 else losses
-        targets = list(y) if outputs > 1 else [y]
-        if len(targets) != outputs or len(losses) != outputs:
+        if len(losses) != outputs:
             raise ShapeError(
-                f"network {network.name!r}: got {len(targets)} targets and {len(losses)} losses "
-                f"for {outputs} outputs"
+                f"network {network.name!r}: got {len(losses)} losses for {outputs} outputs"
             )
-        arrays = [np.asarray(each) for each in targets]
+        what = f"network {network.name!r}, targets"
+        arrays = [
+            stack_samples(each, what) for each in array_of_each(network, "output", y, what)
+        ]
         for array in arrays:
             if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
                 raise DataError(f"network {network.name!r}: the targets are not finite numbers")

@@ -13,6 +13,7 @@ from neurograph.errors import DataError, GraphError, ShapeError, unknown
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.node import Node
+from neurograph.graph.ports import array_of_each
 from neurograph.graph.trees import takes_trees
 from neurograph.samples import stack_samples
 
@@ -49,10 +50,8 @@ def feed(network: Network, inputs: Inputs) -> Feed:
             f"network {network.name!r}: its samples are trees, and node by node it is run for one "
             f"tree at a time: ng.tree_network(net, tree), fed with ng.tree_values(net, tree)"
         )
-    arrays = [
-        _numbers(network, port, values)
-        for port, values in zip(ports, _one_each(network, inputs), strict=True)
-    ]
+    given = array_of_each(network, "input", inputs, f"network {network.name!r}")
+    arrays = [_numbers(network, port, values) for port, values in zip(ports, given, strict=True)]
     leads = [_lead(network, port, values.shape) for port, values in zip(ports, arrays, strict=True)]
     steps = {k: lead[-1] for k, lead in enumerate(leads) if ports[k].layer.sequence}
     batches = [lead[:-1] if k in steps else lead for k, lead in enumerate(leads)]
@@ -63,29 +62,6 @@ def feed(network: Network, inputs: Inputs) -> Feed:
                 f"{batches[0]}, input {port.name!r} has {batch}; give as many samples for each"
             )
     return Feed(arrays, batches[0], steps)
-
-
-def _one_each(network: Network, inputs: Inputs) -> list[Any]:
-    ports = network.inputs
-    if isinstance(inputs, Mapping):
-        names = [port.name for port in ports]
-        for name in inputs:
-            if name not in names:
-                raise unknown("input", name, names, of=f"network {network.name!r}")
-        missing = [name for name in names if name not in inputs]
-        if missing:
-            raise DataError(f"network {network.name!r}: no values for its input {missing[0]!r}")
-        return [inputs[name] for name in names]
-    if len(ports) == 1:
-        return [inputs]
-    if not isinstance(inputs, (list, tuple)) or len(inputs) != len(ports):
-        got = f"{len(inputs)}" if isinstance(inputs, (list, tuple)) else "one array"
-        shown = ", ".join(repr(port.name) for port in ports)
-        raise ShapeError(
-            f"network {network.name!r} has {len(ports)} inputs ({shown}); give a list of "
-            f"{len(ports)} arrays, got {got}"
-        )
-    return list(inputs)
 
 
 def _numbers(network: Network, port: Port, values: Any) -> Array:

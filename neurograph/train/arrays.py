@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurograph.errors import DataError, NeurographError, ShapeError, unknown
+from neurograph.errors import DataError, NeurographError, ShapeError
 from neurograph.graph.network import Network, Port
+from neurograph.graph.ports import LEFT_OUT, array_of_each, by_name
 from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
 from neurograph.samples import stack_samples
@@ -36,7 +37,7 @@ def as_inputs(
         named).
     """
     ports = network.inputs
-    given = _several(x, ports, "input", network, what)
+    given = array_of_each(network, "input", x, what)
     if takes_trees(network):
         trees: Any = as_trees(network, given[0], what)
         return [trees]
@@ -52,24 +53,6 @@ def _check_counts(ports: Sequence[Port], arrays: Sequence[Array], what: str) -> 
                 f"{what}: {len(arrays[0])} samples for {ports[0].name!r}, but {len(each)} for "
                 f"{port.name!r}"
             )
-
-
-def _several(x: Any, ports: Sequence[Port], kind: str, network: Network, what: str) -> list[Any]:
-    if isinstance(x, Mapping):
-        names = [port.name for port in ports]
-        for name in x:
-            if name not in names:
-                raise unknown(kind, name, names, of=f"network {network.name!r}")
-        missing = [name for name in names if name not in x]
-        if missing:
-            raise ShapeError(f"{what}: nothing is given for {missing[0]!r}")
-        return [x[name] for name in names]
-    if len(ports) == 1:
-        return [x]
-    if not isinstance(x, (list, tuple)) or len(x) != len(ports):
-        shown = ", ".join(repr(port.name) for port in ports)
-        raise ShapeError(f"{what}: give a list of {len(ports)} arrays, for {shown}")
-    return list(x)
 
 
 def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Array:
@@ -151,7 +134,7 @@ def as_targets(
         The targets do not fit the outputs or the loss; the message names the sample.
     """
     ports = network.outputs
-    given = _several(y, ports, "output", network, what)
+    given = array_of_each(network, "output", y, what)
     trees = takes_trees(network)
     targets = [
         _at_nodes_or_roots(port, loss, each, what)
@@ -204,11 +187,8 @@ def as_sample_weights(network: Network, weight: Any, targets: Sequence[Any]) -> 
 def _weight_of_each(network: Network, weight: Any) -> list[Any]:
     ports = network.outputs
     if isinstance(weight, Mapping):
-        names = [port.name for port in ports]
-        for name in weight:
-            if name not in names:
-                raise unknown("output", name, names, of="sample_weight")
-        return [weight.get(name) for name in names]
+        given = by_name(ports, weight, "output", "sample_weight")
+        return [None if each is LEFT_OUT else each for each in given]
     several = len(ports) > 1 and isinstance(weight, (list, tuple)) and len(weight) > 0
     if several and (weight[0] is None or np.ndim(weight[0])):
         if len(weight) != len(ports):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurograph.errors import DataError, OptionError
+from neurograph.graph.ports import array_of_each
 from neurograph.options import number
 from neurograph.parameter import Array
 from neurograph.train.arrays import (
@@ -97,8 +98,8 @@ def check_data(
     """
     network = model.network
     if augmented:
-        several = list(x) if len(network.inputs) > 1 else [x]
-        inputs = [as_numbers(each, what, model.dtype) for each in several]
+        given = array_of_each(network, "input", x, what)
+        inputs = [as_numbers(each, what, model.dtype) for each in given]
     else:
         inputs = as_inputs(network, x, what, model.dtype)
     target = "y" if what == "x" else f"{what}: y"

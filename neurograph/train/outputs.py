@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import OptionError, unknown
+from neurograph.errors import OptionError
 from neurograph.graph.network import Network, Port
+from neurograph.graph.ports import LEFT_OUT, by_name
 from neurograph.options import number
 from neurograph.train.loss import Loss
 from neurograph.train.losses import get_loss
 from neurograph.train.metric import Metric
 from neurograph.train.metrics import get_metric
-
-_LEFT_OUT = object()
 
 
 def get_losses(network: Network, loss: Any) -> list[Loss]:
@@ -38,7 +37,7 @@ def get_losses(network: Network, loss: Any) -> list[Loss]:
         given = _each(network, "losses", loss)
     losses = []
     for port, each in zip(network.outputs, given, strict=True):
-        if each is _LEFT_OUT:
+        if each is LEFT_OUT:
             raise OptionError(f"compile: no loss is given for output {port.name!r}; give each one")
         losses.append(get_loss(each))
         for name in _activations(port):
@@ -67,7 +66,7 @@ def get_loss_weights(network: Network, weights: Any) -> tuple[float, ...]:
         )
     given = _each(network, "loss_weights", weights)
     return tuple(
-        1.0 if each is _LEFT_OUT else number("compile: loss_weights", each, least=0)
+        1.0 if each is LEFT_OUT else number("compile: loss_weights", each, least=0)
         for each in given
     )
 
@@ -98,7 +97,7 @@ def get_metrics(network: Network, metrics: Any) -> list[tuple[int, Metric]]:
         entries = _each(network, "metrics", metrics)
     found: list[tuple[int, Metric]] = []
     for place, entry in enumerate(entries):
-        if entry is _LEFT_OUT or entry is None:
+        if entry is LEFT_OUT or entry is None:
             continue
         for each in entry if isinstance(entry, (list, tuple)) else [entry]:
             metric = get_metric(each)
@@ -121,13 +120,10 @@ def _is_one(network: Network, given: Any) -> bool:
 
 
 def _each(network: Network, what: str, given: Any) -> list[Any]:
-    """Return what is given for each output; ``_LEFT_OUT`` where a mapping has nothing."""
-    names = [port.name for port in network.outputs]
+    """Return what is given for each output; ``LEFT_OUT`` where a mapping has nothing."""
     if isinstance(given, Mapping):
-        for name in given:
-            if name not in names:
-                raise unknown("output", name, names, of=f"network {network.name!r}, in {what}")
-        return [given.get(name, _LEFT_OUT) for name in names]
+        return by_name(network.outputs, given, "output", f"network {network.name!r}, in {what}")
+    names = [port.name for port in network.outputs]
     if len(given) != len(names):
         raise OptionError(
             f"compile: {len(given)} {what} for {len(names)} outputs; give one for each, in the "
