@@ -419,7 +419,7 @@ def test_nodes_keep_the_values_and_gradients_of_the_checked_run():
         (ng.UnknownNameError, "did you mean 'mse'", {"loss": "msee"}),
         (ng.DataError, "the targets are not finite", {"y": [[np.nan, 1.0]] * 4}),
         (ng.ShapeError, "sse", {"y": [[1.0, 2.0, 3.0]] * 4}),
-        (ng.ShapeError, "got 2 losses for 1 outputs", {"loss": ["sse", "sse"]}),
+        (ng.OptionError, "2 losses for 1 outputs", {"loss": ["sse", "sse"]}),
         (ng.ShapeError, r"'layer_0' got values of shape \(4, 3\)", {"x": np.ones((4, 3))}),
     ],
 )
@@ -427,6 +427,20 @@ def test_options_and_data_that_cannot_be(error, message, options):
     given = {"x": X, "y": Y, **options}
     with pytest.raises(error, match=message):
         ng.gradient_check(ng.Network([2, 2]), **given)
+
+
+def test_targets_and_losses_of_several_outputs_go_by_name():
+    x = ng.Input((2,), name="x")
+    net = ng.Network(inputs=x, outputs=[ng.Dense(2, name="p")(x), ng.Dense(1, name="q")(x)])
+    p, q = np.ones((4, 2)), np.zeros((4, 1))
+    named = {"y": {"q": q, "p": p}, "loss": {"q": "sse", "p": "mse"}}
+    in_order = {"y": [p, q], "loss": ["mse", "sse"]}
+    for check in (ng.gradient_check, ng.parity_check):
+        by_name, by_place = (check(net, {"x": X}, **each) for each in (named, in_order))
+        assert by_name.ok
+        assert str(by_name) == str(by_place)
+    with pytest.raises(ng.ShapeError, match="nothing is given for 'q'"):
+        ng.gradient_check(net, X, {"p": p})
 
 
 def test_complex_steps_where_they_are_not_right():

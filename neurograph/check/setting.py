@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError, ShapeError
+from neurograph.errors import DataError
 from neurograph.graph.masks import Masks, masks_of_run, output_masks
 from neurograph.graph.network import Network
 from neurograph.graph.ports import array_of_each
@@ -19,7 +19,7 @@ from neurograph.interpret.feed import feed
 from neurograph.parameter import Parameter
 from neurograph.samples import stack_samples
 from neurograph.train.loss import Loss
-from neurograph.train.losses import get_loss
+from neurograph.train.outputs import get_losses
 
 Array = NDArray[Any]
 _EACH_SAMPLE_ALONE = {"softmax", "one_hot", "layer_normalization", "batch_normalization"}
@@ -65,17 +65,9 @@ class Setting:
             Inputs or targets do not fit the network or the loss.
         """
         given = feed(network, x)
-        outputs = len(network.outputs)
-        losses = [get_loss(each) for each in (loss if isinstance(loss, list) else [loss])]
-        losses = losses * outputs if len(losses) == 1 else losses
-        if len(losses) != outputs:
-            raise ShapeError(
-                f"network {network.name!r}: got {len(losses)} losses for {outputs} outputs"
-            )
+        losses = get_losses(network, loss)
         what = f"network {network.name!r}, targets"
-        arrays = [
-            stack_samples(each, what) for each in array_of_each(network, "output", y, what)
-        ]
+        arrays = [stack_samples(each, what) for each in array_of_each(network, "output", y, what)]
         for array in arrays:
             if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
                 raise DataError(f"network {network.name!r}: the targets are not finite numbers")

@@ -12,9 +12,10 @@ from neurograph.check.report import Difference, GradientReport, ParityReport
 from neurograph.check.setting import Setting, homes_kept
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
+from neurograph.graph.ports import array_of_each
 from neurograph.graph.tree_fit import fitted_tree
 from neurograph.graph.tree_network import tree_network, tree_values
-from neurograph.train.losses import get_loss
+from neurograph.train.outputs import get_losses
 
 Array = NDArray[Any]
 
@@ -39,9 +40,8 @@ class TreeSide:
         self.grown = tree_network(net, self.x)
         values = tree_values(net, self.x)
         self.values = values if len(values) > 1 else values[0]
-        each = [y] if len(net.outputs) == 1 else list(y)
-        losses = [get_loss(one) for one in (loss if isinstance(loss, list) else [loss])]
-        losses = losses * len(each) if len(losses) == 1 else losses
+        each = array_of_each(net, "output", y, "y")
+        losses = get_losses(net, loss)
         rows = [_rows(port, one) for port, one in zip(net.outputs, each, strict=True)]
         self.count = len(rows[0])
         found = [row for port in rows for row in port]
