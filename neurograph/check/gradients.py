@@ -45,7 +45,7 @@ def gradient_check(
     Parameters
     ----------
     net : Network
-    x, y : array_like or list of array_like
+    x, y : array_like, or list of array_like or mapping by name
         Inputs and targets, one sample or a batch; a few samples are enough.
     loss : str, Loss or callable
         As ``compile`` takes it.

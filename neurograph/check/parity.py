@@ -41,7 +41,7 @@ def parity_check(
     Parameters
     ----------
     net : Network
-    x, y : array_like or list of array_like
+    x, y : array_like, or list of array_like or mapping by name
         Inputs and targets, one sample or a batch.
     loss : str, Loss or callable
         As ``compile`` takes it.
