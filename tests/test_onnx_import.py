@@ -69,6 +69,22 @@ def test_sequences_are_calculated_with_at_every_step(name, steps, tmp_path):
     agrees(path, floats(2, 5, 3), channels=False)
 
 
+@pytest.mark.parametrize("kind", ["BatchNormalization", "Softmax along the steps", "Flatten"])
+def test_what_needs_the_number_of_steps_is_refused_where_it_is_open(kind, tmp_path):
+    ones = np.ones(3, np.float32)
+    given = "turned ones ones ones ones" if kind == "BatchNormalization" else "turned"
+    options = {"axis": 1} if "steps" in kind else {}
+    nodes = [
+        node("Transpose", "x", "first", perm=[1, 0, 2]),
+        node("Transpose", "first", "turned", perm=[1, 0, 2]),
+        node(kind.split()[0], given, "y", **options),
+    ]
+    path = tmp_path / "n.onnx"
+    write(path, nodes, {"x": ("steps", 3)}, {"y": ("a", "b")}, {"ones": ones})
+    with pytest.raises(ng.GraphError, match=r"sequences of any length|the batch or the steps"):
+        ng.from_onnx(path)
+
+
 @pytest.mark.parametrize("name", LIBRARY)
 def test_what_was_exported_comes_back_or_is_refused(name, tmp_path):
     case = CASES[name]

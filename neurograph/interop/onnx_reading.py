@@ -112,6 +112,8 @@ class Reading:
 def as_view(value: Any) -> View:
     """Return a value that must come from an input."""
     if isinstance(value, Turned):
+        if value.axes.startswith("bt"):
+            raise GraphError("it takes sequences of any length, with which it is not known here")
         raise GraphError("its input begins with steps or directions, not with the batch")
     if not isinstance(value, View):
         raise GraphError("its first input is a constant, which is not known here")
