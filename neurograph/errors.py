@@ -63,5 +63,7 @@ Known: relu, sigmoid
         return UnknownNameError(f"unknown {kind} {name!r}{where}; there are none")
     near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f": did you mean {near[0]!r}? Known" if near else "; known"
-    shown = ", ".join(names[:40]) + (f", … {len(names) - 40} more" if len(names) > 40 else "")
+    shown = ", ".join(repr(each) if ", " in each else each for each in names[:40]) + (
+        f", … {len(names) - 40} more" if len(names) > 40 else ""
+    )
     return UnknownNameError(f"unknown {kind} {name!r}{where}{hint}: {shown}")

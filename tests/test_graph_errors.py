@@ -138,6 +138,17 @@ def test_weight_that_is_no_number(weight):
     assert connection.weight == 0.1
 
 
+def test_connection_between_names_or_with_half_a_step():
+    x, (y,) = ng.InputNode("x"), nodes("y")
+    with pytest.raises(ng.GraphError, match=r"Connection\('x', 'y'\): give the nodes themselves"):
+        ng.Connection("x", "y")
+    for delay in (0.5, "1", None):
+        with pytest.raises(ng.OptionError, match="a connection's delay is a whole number of steps"):
+            ng.Connection(x, y, 0.1, delay=delay)
+    assert not y.upstream
+    assert ng.Connection(x, y, 0.1, delay=np.int64(2)).delay == 2
+
+
 def test_connection_into_an_input_or_a_constant():
     x, one, (y,) = ng.InputNode("x"), ng.ConstNode("one"), nodes("y")
     with pytest.raises(ng.GraphError, match="'x' is an input, which takes no incoming"):
@@ -178,6 +189,8 @@ def test_sample_of_the_wrong_length(explicit):
         ([[np.nan]], [[1.0, 2.0]], 0.1, 1),
         ([[1.0]], [[1.0, 2.0]], -0.1, 1),
         ([[1.0]], [[1.0, 2.0]], np.nan, 1),
+        ([[1.0]], [[1.0, 2.0]], "0.1", 1),
+        ([[1.0]], [[1.0, 2.0]], 0.1, "1"),
         ([[1.0]], [[1.0, 2.0]], 0.1, -1),
         ([[1.0]], [[1.0, 2.0]], 0.1, 1.5),
         ([], [], 0.1, 1),

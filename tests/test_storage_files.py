@@ -426,7 +426,7 @@ def test_weights_that_do_not_fit_are_named_and_change_nothing(net, tmp_path, suf
     deep = ng.Network([ng.Input((3,)), ng.Dense(2), ng.Dense(2)], name="deep", seed=2)
     assert refusal(deep.load_weights, path) == (
         f"UnknownNameError: {path}: it has no weights for parameter 'dense_1/kernel' of network "
-        f"'deep' nor for 1 others; it has dense/kernel, dense/bias"
+        f"'deep' nor for 1 other; it has dense/kernel, dense/bias"
     )
     bare = ng.Network([ng.Input((3,)), ng.Dense(2, use_bias=False)], name="bare", seed=2)
     assert refusal(bare.load_weights, path) == (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from neurograph.errors import DataError, GraphError
+from neurograph.errors import DataError, GraphError, OptionError
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -122,11 +123,16 @@ class Connection:
         delay: int = 0,
         trainable: bool = True,
     ) -> None:
+        if isinstance(upstream_node, str) or isinstance(downstream_node, str):
+            raise GraphError(
+                f"Connection({upstream_node!r}, {downstream_node!r}): give the nodes themselves; "
+                f"net.connect() takes their names"
+            )
         self.upstream_node = upstream_node
         self.downstream_node = downstream_node
-        self.delay = delay
+        self.delay = delay if type(delay) is int else _whole_steps(delay)
         self.partial: Any = None
-        self.passage: Passage | None = first_passage(upstream_node, delay)
+        self.passage: Passage | None = first_passage(upstream_node, self.delay)
         self._bundle: Connections | None = None
         self._parameter = parameter
         self._index = index
@@ -317,6 +323,15 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection {self.label}, weight {self.weight:.6g}>"
+
+
+def _whole_steps(delay: object) -> int:
+    try:
+        return operator.index(delay)  # type: ignore[arg-type]
+    except TypeError:
+        raise OptionError(
+            f"a connection's delay is a whole number of steps, got {delay!r}"
+        ) from None
 
 
 def _is_finite(weight: object) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, GraphError, OptionError, ShapeError
+from neurograph.errors import DataError, GraphError, ShapeError
 from neurograph.graph.masks import masks_of_run
 from neurograph.graph.network import Network
 from neurograph.interpret.backward import backward, calc_gradients, update_weights
 from neurograph.interpret.forward import carry, forward, taken
 from neurograph.interpret.walk import Walk
+from neurograph.options import number, whole
 
 Array = NDArray[Any]
 
@@ -65,7 +66,9 @@ def train_one_sample(network: Network, label: Any, sample: Any, rate: float) -> 
 
 def train(network: Network, labels: Any, data_set: Any, rate: float, iteration: int) -> list[float]:
     """Train sample by sample; return the mean error of every round."""
-    check_training(network, labels, data_set, rate, iteration)
+    number("train: rate", rate, least=0)
+    iteration = whole("train: iteration", iteration)
+    _check_counts(network, labels, data_set)
     history = []
     for _ in range(iteration):
         errors = [
@@ -84,27 +87,12 @@ def get_gradient(network: Network, label: Any, sample: Any) -> dict[str, Array]:
     return {name: parameter.gradient for name, parameter in network.parameters.items()}
 
 
-def check_training(
-    network: Network, labels: Any, data_set: Any, rate: float, iteration: int
-) -> None:
-    """Refuse what cannot be trained on before any weight changes.
-
-    Raises
-    ------
-    DataError, OptionError
-    """
+def _check_counts(network: Network, labels: Any, data_set: Any) -> None:
     if len(data_set) == 0:
         raise DataError(f"network {network.name!r}: train got no samples")
     if len(labels) != len(data_set):
         raise DataError(
             f"network {network.name!r}: train got {len(labels)} labels for {len(data_set)} samples"
-        )
-    if not (np.ndim(rate) == 0 and np.isfinite(rate) and rate >= 0):
-        raise OptionError(f"network {network.name!r}: the rate is {rate}, expected 0 or more")
-    if not (isinstance(iteration, (int, np.integer)) and iteration >= 0):
-        raise OptionError(
-            f"network {network.name!r}: the number of iterations is {iteration!r}, expected a "
-            f"whole number of 0 or more"
         )
 
 

@@ -78,7 +78,8 @@ class Bidirectional(Recipe):
     def _recurrent(self, recipe: Any) -> Recurrent:
         if not isinstance(recipe, Recurrent):
             raise GraphError(
-                f"{self.label}: {recipe!r} is not a recurrent layer; give ng.LSTM(8) or the like"
+                f"{self.label}: {type(recipe).__name__} is not a recurrent layer; give "
+                f"ng.LSTM(8) or the like"
             )
         return recipe
 

@@ -128,7 +128,8 @@ def _check_names(network: Network, wanted: list[str], given: list[str], source: 
 
 
 def _more(names: list[str]) -> str:
-    return f" nor for {len(names) - 1} others" if len(names) > 1 else ""
+    plural = "" if len(names) == 2 else "s"
+    return f" nor for {len(names) - 1} other{plural}" if len(names) > 1 else ""
 
 
 def _listed(names: list[str]) -> str:

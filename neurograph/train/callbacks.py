@@ -63,7 +63,8 @@ class CSVLogger(Callback):
                 kept = [kept[0], *(row for row in kept[1:] if _epoch(row) <= last)]
             self._file = open(self.filename, "w", newline="", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
-            raise StorageError(f"CSVLogger: cannot write {self.filename!r}: {error}") from error
+            reason = (error.strerror or str(error)).lower()
+            raise StorageError(f"CSVLogger: cannot write {self.filename!r}: {reason}") from error
         self._writer = csv.writer(self._file, delimiter=self.separator, lineterminator="\n")
         self._writer.writerows(kept)
         self._file.flush()

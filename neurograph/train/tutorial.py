@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurograph.compiler.executable import Mode
-from neurograph.errors import GraphError, OptionError
+from neurograph.errors import GraphError
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
 from neurograph.interpret.feed import feed
+from neurograph.options import number, whole
 from neurograph.train.arrays import as_inputs, as_targets, same_length
 from neurograph.train.model import Model
 from neurograph.train.optimizers import SGD
@@ -43,7 +44,8 @@ def train_compiled(
     ShapeError, DataError, OptionError
         Samples or labels do not fit the network, or rate or iteration cannot be.
     """
-    checked_rate(rate, iteration)
+    number("train: rate", rate, least=0)
+    iteration = whole("train: iteration", iteration)
     model = _model(network, rate)
     inputs = as_inputs(network, data_set, "data_set")
     targets = as_targets(network, model.losses, labels, "labels")
@@ -86,14 +88,6 @@ def predict_compiled(network: Network, samples: Any) -> Any:
         _drop_batch_axis(network)
         outputs = [each[0] for each in outputs]
     return outputs[0] if len(outputs) == 1 else outputs
-
-
-def checked_rate(rate: float, iteration: int) -> None:
-    """Refuse a learning rate or a number of rounds that cannot be."""
-    if not np.isfinite(rate) or rate < 0:
-        raise OptionError(f"train: rate is {rate}; give a number from 0")
-    if isinstance(iteration, bool) or int(iteration) != iteration or iteration < 0:
-        raise OptionError(f"train: iteration is {iteration!r}; give a whole number from 0")
 
 
 def _model(network: Network, rate: float) -> Model:
