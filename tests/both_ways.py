@@ -40,7 +40,7 @@ def as_list(x: Any) -> list[Any]:
 def values_of(net: Network) -> dict[tuple[str, str], Array]:
     """Return net, output and delta of every layer that has them, hand-made constants left out."""
     found = {}
-    for layer in net.layers:
+    for layer in net.all_layers:
         if layer.role in ("const", "noise"):
             continue
         members = layer.members or []

@@ -23,10 +23,10 @@ def outputs_of(net: Network, inputs: Any, training: bool = False) -> list[Array]
     for port, values in zip(net.inputs, given, strict=True):
         lead = values.ndim - len(port.shape)
         known[id(port.layer)] = values.reshape(*values.shape[:lead], -1)
-    for layer in net.layers:
+    for layer in net.all_layers:
         if layer.role in ("const", "noise"):
             known[id(layer)] = np.ones((len(given[0]), layer.size))
-    waiting = [layer for layer in net.layers if id(layer) not in known]
+    waiting = [layer for layer in net.all_layers if id(layer) not in known]
     while waiting:
         ready = [
             layer

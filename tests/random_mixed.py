@@ -140,7 +140,7 @@ class _Maker:
 
     def by_hand(self, net: ng.Network) -> None:
         """Put hand-made nodes between the nodes of layers."""
-        known = [layer for layer in net.layers if layer.role in ("input", "units")]
+        known = [layer for layer in net.all_layers if layer.role in ("input", "units")]
         made: list[ng.Node] = []
         for k in range(int(self.rng.integers(0, 4))):
             aggregation = self.pick(["sum", "sum", "mean", "max", "product"])

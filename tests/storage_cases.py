@@ -124,8 +124,8 @@ def _edit(draw: Any, net: Network, x: Layer, y: Layer) -> None:
 def assert_same(net: Network, twin: Network) -> None:
     """Compare everything that a network is made of; arrays bit by bit."""
     assert twin.name == net.name
-    assert [each.name for each in twin.layers] == [each.name for each in net.layers]
-    for ours, theirs in zip(net.layers, twin.layers, strict=True):
+    assert [each.name for each in twin.all_layers] == [each.name for each in net.all_layers]
+    for ours, theirs in zip(net.all_layers, twin.all_layers, strict=True):
         assert _layer(theirs, twin) == _layer(ours, net)
     ours_named, theirs_named = named_parameters(net), named_parameters(twin)
     assert list(theirs_named) == list(ours_named)
@@ -143,7 +143,7 @@ def assert_same(net: Network, twin: Network) -> None:
 
 
 def _layer(layer: Layer, net: Network) -> Any:
-    number = {id(each): k for k, each in enumerate(net.layers)}
+    number = {id(each): k for k, each in enumerate(net.all_layers)}
     parameters = {id(each): name for name, each in named_parameters(net).items()}
     initial = layer.initial
     return (

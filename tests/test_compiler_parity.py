@@ -119,7 +119,9 @@ def test_training_agrees_on_the_same_noise(name: str) -> None:
     net = model.network
     x, y = case.data(net, 5)
     found = inspect(model, x, y, training=True)
-    noise = {layer.name: np.array(layer.output) for layer in net.layers if layer.role == "noise"}
+    noise = {
+        layer.name: np.array(layer.output) for layer in net.all_layers if layer.role == "noise"
+    }
     expected = walk(net, x, y, case.loss, noise, training=True)
     agree(replace(found, outputs=[]), replace(expected, outputs=[]))
 

@@ -148,7 +148,7 @@ def test_noise_and_pooling():
     text = net.layer("max_pooling2d")[0, 0, 0].explain()
     assert "net = the largest weight * output of 4 connections" in text
     assert text.count("the largest") == 2  # the first of the two threes wins
-    noise = next(layer for layer in net.layers if layer.role == "noise")
+    noise = next(layer for layer in net.all_layers if layer.role == "noise")
     assert "noise" in noise[0].explain().splitlines()[0]
     assert "its output is given: 1" in noise[0].explain()
 

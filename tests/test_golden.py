@@ -53,7 +53,6 @@ def layer_pairs(net: ng.Network) -> list[list[ng.Connection]]:
     return [
         [connection for node in layer.nodes for connection in node.downstream]
         for layer in net.layers
-        if layer.role != "const"
     ]
 
 

@@ -265,7 +265,7 @@ def test_batch_normalization_node_by_node(training, timed):
 
 def test_noise_is_given_or_1():
     net = ng.Network([ng.Input(2), ng.Dropout(0.5)])
-    name = next(layer.name for layer in net.layers if layer.role == "noise")
+    name = next(layer.name for layer in net.all_layers if layer.role == "noise")
     assert forward(net, [3.0, 4.0])[0].tolist() == [3.0, 4.0]
     noise = np.array([[2.0, 0.0], [0.0, 2.0]])
     x = [[3.0, 4.0], [5.0, 6.0]]

@@ -18,7 +18,7 @@ ACYCLIC = [name for name, case in CASES.items() if not case.tags & {"cycle", "ha
 @pytest.fixture(scope="module")
 def recipes_used():
     nets = [case.build() for case in CASES.values()]
-    return {layer.config.get("recipe") for net in nets for layer in net.layers}
+    return {layer.config.get("recipe") for net in nets for layer in net.all_layers}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -54,11 +54,20 @@ def test_bundles_tell_the_same_edges_from_above_from_below_and_at_once(name):
 def test_a_connection_is_one_object_seen_from_both_its_ends(name):
     net = CASES[name].network()
     assert len(net.connections) == sum(1 for _ in net.connections)
-    for layer in net.layers:
+    for layer in net.all_layers:
         for node in [layer.own_node(0), layer.own_node(layer.size - 1)]:
             for connection in [*node.upstream][:50]:
                 assert connection.downstream_node is node
                 assert any(each is connection for each in connection.upstream_node.downstream)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_layers_are_those_that_were_given_and_not_their_parts(name):
+    net = CASES[name].network()
+    rows = net.summary(show=False).rows
+    assert {layer.name for layer in net.layers} == {row.name for row in rows}
+    grown = any("@" in layer.name for layer in net.layers)  # a tree's copies have no whole
+    assert grown or not any(layer.role in ("const", "noise") for layer in net.layers)
 
 
 @pytest.mark.parametrize("name", ACYCLIC)
@@ -71,7 +80,7 @@ def test_the_node_by_node_run_calculates_what_the_edges_say(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_options_are_plain_data(name):
-    for layer in CASES[name].build().layers:
+    for layer in CASES[name].build().all_layers:
         assert json.loads(json.dumps(layer.config)) == layer.config
 
 

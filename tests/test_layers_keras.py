@@ -32,7 +32,7 @@ NOT_KERAS_RECURRENT = ("states", "states_backwards", "state", "stateful", "apart
 def twin(keras, net):
     """Return a Keras model with the same layers, options and names."""
     made, tensors = {}, {}
-    for layer in net.layers:
+    for layer in net.all_layers:
         if layer.root is not None:
             continue
         if layer.role == "input":
@@ -42,7 +42,7 @@ def twin(keras, net):
         key = id(next(iter(layer.parameters.values()), layer))
         if key not in made:
             made[key] = keras_layer(keras, layer)
-        parts = [each for each in net.layers if top(each) is layer]
+        parts = [each for each in net.all_layers if top(each) is layer]
         sources = [
             tensors[id(top(bundle.source))]
             for part in parts
@@ -116,7 +116,7 @@ def train_twice(net, model, x, weights):
         forward(net, x, training=True)
         backward(net, weights)
         calc_gradients(net)
-        for layer in net.layers:
+        for layer in net.all_layers:
             if hasattr(layer.function, "update_moving"):
                 layer.function.update_moving(layer.net)
     for port, tensor in zip(net.inputs, given, strict=True):
@@ -140,12 +140,12 @@ def as_list(values):
 def test_weights_come_in_the_order_of_keras(keras_float64, name):
     if name == "residual":
         net = CASES[name].build()
-        for layer in net.layers:
+        for layer in net.all_layers:
             if layer.kind == "conv2d":
                 layer.config["padding"] = "same"
     else:
         net = ng.zoo.get(name)()
-        for layer in net.layers:
+        for layer in net.all_layers:
             if layer.kind == "conv2d":
                 layer.config["padding"] = "same"
     names = [weight.path for weight in twin(keras_float64, net).weights]

@@ -362,7 +362,7 @@ def test_inspect_shows_every_sample_of_any_node() -> None:
         (layer.name, index): [
             np.array(getattr(layer[index], w)) for w in ("net", "output", "delta")
         ]
-        for layer in net.layers
+        for layer in net.all_layers
         if layer.role == "units"
         for index in (0, layer.size - 1)
     }
@@ -383,7 +383,7 @@ def test_inspect_shows_every_step_of_time(name: str) -> None:
     model = net.compile("sgd", case.loss, dtype="float64")
     model.inspect(x, y)
     nodes = [
-        node for layer in net.layers if layer.role in ("units", "group") for node in layer.nodes
+        node for layer in net.all_layers if layer.role in ("units", "group") for node in layer.nodes
     ]
     shown = [[np.array(getattr(n, w)) for w in ("net", "output", "delta")] for n in nodes]
     assert all(value.shape == (3, 5) for values in shown for value in values)

@@ -278,7 +278,7 @@ def test_a_graph_with_channels_first_gives_onnxruntimes_numbers(tmp_path):
     np.testing.assert_allclose(ours, run(session_of(str(path)), [x])[0], rtol=1e-5, atol=1e-6)
     assert (net.name, net.inputs[0].name, net.inputs[0].shape) == ("story", "x", (6, 6, 3))
     assert net.layer("dense").activation_name == "tanh"
-    assert "permute" not in " ".join(layer.name for layer in net.layers)
+    assert "permute" not in " ".join(layer.name for layer in net.all_layers)
     assert net.layer("conv2d").parameters["kernel"].shape == (3, 2, 3, 4)
 
 

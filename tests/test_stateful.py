@@ -108,7 +108,7 @@ def test_training_and_predicting_go_on_as_in_keras(keras_float64, row):
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-6)
     for one, its in zip(net.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(one, its, **KERAS)
-    states = [state for layer in net.layers if layer.root is None for state in layer.states]
+    states = [state for layer in net.layers for state in layer.states]
     for one, its in zip(states, keras_states(other), strict=True):
         np.testing.assert_allclose(one, its, **KERAS)
 
@@ -118,14 +118,14 @@ def test_nodes_and_compiled_begin_with_the_same_states(row):
     net = built(row)
     x, y = drawn(3, row)
     by_nodes = [np.array(net.predict(each, explicit=True)) for each in x[:2]]
-    remembered = [layer.state for layer in net.layers if layer.stateful]
+    remembered = [layer.state for layer in net.all_layers if layer.stateful]
     assert all(state.shape == (BATCH, 3) for state in remembered)
     net.reset_states()
     model = net.compile("sgd", "mse", dtype="float64")
     for each, expected in zip(x, by_nodes, strict=False):
         np.testing.assert_allclose(model.predict(each), expected, **CLOSE)
     for layer, state in zip(
-        [each for each in net.layers if each.stateful], remembered, strict=True
+        [each for each in net.all_layers if each.stateful], remembered, strict=True
     ):
         np.testing.assert_allclose(layer.state, state, **CLOSE)
         layer.state = state
@@ -226,8 +226,8 @@ def test_files_keep_that_a_layer_is_stateful(tmp_path):
     net = built("bidirectional")
     net.save(tmp_path / "net.safetensors")
     loaded = ng.load(tmp_path / "net.safetensors")
-    assert [layer.name for layer in loaded.layers if layer.stateful] == [
-        layer.name for layer in net.layers if layer.stateful
+    assert [layer.name for layer in loaded.all_layers if layer.stateful] == [
+        layer.name for layer in net.all_layers if layer.stateful
     ]
     x = drawn(2)[0]
     model, other = (each.compile("sgd", "mse") for each in (net, loaded))

@@ -155,12 +155,12 @@ def test_batches_give_what_the_nodes_of_each_tree_give(make):
 def compare_values(net, trees, expected):
     """Compare every net, output and delta of a batch with those of each tree's own network."""
     starts = np.cumsum([0, *(len(fitted_tree(net, tree)) for tree in trees)])
-    below = {layer.name for layer in net.layers if layer.sequence and "cell" not in layer.name}
-    below -= {layer.name for layer in net.layers[net.layers.index(net.layer("cell")) :]}
+    below = {layer.name for layer in net.all_layers if layer.sequence and "cell" not in layer.name}
+    below -= {layer.name for layer in net.all_layers[net.all_layers.index(net.layer("cell")) :]}
     seen = 0
     for number, (tree, grown) in enumerate(zip(trees, expected, strict=True)):
         fitted = fitted_tree(net, tree)
-        for copy in grown.layers:
+        for copy in grown.all_layers:
             name, _, node = copy.name.partition("@")
             layer = net.layer(name)
             if layer.role == "const":

@@ -77,7 +77,7 @@ def test_the_gradient_is_that_of_the_pieces_with_their_states_held(kind, backwar
     generator = np.random.default_rng(0)
     for parameter in net.parameters.values():
         parameter.value = generator.normal(0.0, 0.7, parameter.shape)
-    layer = next(layer for layer in net.layers if layer.root is None and layer.states)
+    layer = next(layer for layer in net.layers if layer.states)
     given = [generator.normal(size=(batch, 3)) for _ in layer.states]
     x, y = generator.normal(size=(batch, steps, 2)), generator.normal(size=(batch, steps, 3))
     model = net.compile("sgd", "mse", dtype="float64", truncate=truncate)

@@ -88,7 +88,7 @@ def test_small_pictures_are_padded_for_lenet():
 
 def test_networks_of_vectors_take_pictures_too():
     net = zoo.mlp(input_shape=(28, 28, 1))
-    assert [layer.kind for layer in net.layers if layer.role != "const"][:2] == ["input", "flatten"]
+    assert [layer.kind for layer in net.layers][:2] == ["input", "flatten"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def resnet18_in_pytorch(torch, net, x):
     norms = iter(
         [
             [weights[f"{layer.name}/{k}"] for k in layer.parameters]
-            for layer in net.layers
+            for layer in net.all_layers
             if layer.kind == "batch_normalization"
         ]
     )

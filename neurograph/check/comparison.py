@@ -99,7 +99,7 @@ class Comparison:
         elif self.side is None or self.against == "explicit":
             self.setting.explicit_gradients()
         else:
-            for layer in self.setting.network.layers:
+            for layer in self.setting.network.all_layers:
                 layer._delta = ZEROS  # a fused layer leaves none, and must not show an older one
             self.side.inspect()
             self.side.gradients()

@@ -65,7 +65,7 @@ Site = Weight | Net | InputValue
 
 def is_analytic(setting: Setting) -> bool:
     """Return whether complex steps are right for every function of the network."""
-    for layer in setting.network.layers:
+    for layer in setting.network.all_layers:
         if layer.role in ("input", "const", "noise"):
             continue
         if layer.function is not None and layer.function.name not in _COMPLEX_FUNCTIONS:
@@ -152,7 +152,7 @@ def _parts(setting: Setting, sites: Sequence[Site]) -> Iterator[Sequence[Site]]:
     Alone go those on which stacked networks would see each other, and the parameters that whole-
     layer functions read as arrays.
     """
-    values = sum(layer.size for layer in setting.network.layers)
+    values = sum(layer.size for layer in setting.network.all_layers)
     for each, port in zip(setting.x, setting.network.inputs, strict=True):
         values = max(values, values * each.size // int(np.prod(port.shape)))
     most = 1 if setting.mixes_samples else max(1, min(256, _VALUES_IN_ONE_RUN // values))

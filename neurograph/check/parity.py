@@ -69,7 +69,7 @@ def parity_check(
     with homes_kept(net):
         setting = Setting.of(net, x, y, loss, options)
         side = CompiledSide(setting)
-        for layer in net.layers:
+        for layer in net.all_layers:
             for kind in _KINDS:
                 setattr(layer, f"_{kind}", ZEROS)
         side.inspect()
@@ -101,7 +101,7 @@ def _snapshot(network: Network) -> dict[tuple[int, str], Array]:
     """Copy the values that the layers hold, node-major; what is not there is left out."""
     return {
         (id(layer), kind): np.array(getattr(layer, f"_{kind}"))
-        for layer in network.layers
+        for layer in network.all_layers
         for kind in _KINDS
         if layer.role != "const" and getattr(layer, f"_{kind}") is not ZEROS
     }
@@ -114,7 +114,7 @@ def _gradients(network: Network) -> dict[str, Array]:
 def _value_rows(
     network: Network, compiled: Mapping[tuple[int, str], Array], batched: bool, tolerance: float
 ) -> Iterator[_Compared]:
-    for layer in network.layers:
+    for layer in network.all_layers:
         for kind in _KINDS:
             theirs = compiled.get((id(layer), kind))
             indices = _calculated(layer, kind)

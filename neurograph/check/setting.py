@@ -144,7 +144,7 @@ class Setting:
                 layer.function.name not in _EACH_SAMPLE_ALONE
                 or (layer.function.name == "batch_normalization" and self.options["training"])
             )
-            for layer in self.network.layers
+            for layer in self.network.all_layers
         )
 
     def stacked(
@@ -202,7 +202,7 @@ class Setting:
 
 def parameters_of_functions(network: Network) -> set[int]:
     """Return the ids of the parameters that whole-layer functions read as arrays."""
-    functions = [layer.function for layer in network.layers if layer.function is not None]
+    functions = [layer.function for layer in network.all_layers if layer.function is not None]
     return {id(each) for function in functions for each in function.parameters.values()}
 
 

@@ -92,7 +92,7 @@ def parity_check_trees(net: Network, x: Any, y: Any, loss: Any, tolerance: float
         kinds = ("net", "output", "delta")
         values = {
             (layer.name, kind): np.array(getattr(layer, kind))
-            for layer in net.layers
+            for layer in net.all_layers
             for kind in kinds
         }
         side.gradients()
@@ -114,7 +114,7 @@ def _value_rows(
 ) -> Iterator[Difference]:
     sizes = [len(fitted_tree(side.net, tree)) for tree in side.x]
     starts = np.cumsum([0, *sizes])
-    for layer in side.grown.layers:
+    for layer in side.grown.all_layers:
         if layer.role == "const":
             continue
         name, number, node = layer.config["copy"]

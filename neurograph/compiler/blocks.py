@@ -73,7 +73,7 @@ class Arrangement:
         self.network = network
         self.group = network.handmade.group
         self.table = network.handmade.table()
-        self.library = [layer for layer in network.layers if layer is not self.group]
+        self.library = [layer for layer in network.all_layers if layer is not self.group]
         self._node_layer = np.repeat(
             np.arange(len(self.library)), [layer.size for layer in self.library]
         )

@@ -262,7 +262,7 @@ class Executable:
     def keep_values(self, mode: Mode, plan: Plan) -> None:
         """Let the layers and nodes of the network show the values of the last run of a plan."""
         group = self.network.handmade.group
-        for layer in self.network.layers:
+        for layer in self.network.all_layers:
             if layer is group:
                 continue
             for what in ("net", "output", "delta"):

@@ -93,7 +93,7 @@ class Lowering:
                 self._declare_input(port.layer)
         self.irregular.declare()
         stages = network.stages()
-        library = network.layers[: network.unit_count - len(network.handmade.nodes)]
+        library = network.all_layers[: network.unit_count - len(network.handmade.nodes)]
         self._number = {id(layer): unit for unit, layer in enumerate(library)}
         for number, stage in enumerate(stages):
             layers = [library[unit] for unit in stage.units if unit < len(library)]

@@ -111,7 +111,7 @@ class CellFinder:
         self.nodes = network.handmade.nodes
         self.start = network.handmade.group.offset
         self.first_unit = network.unit_count - len(self.nodes)
-        library = [layer for layer in network.layers if layer is not network.handmade.group]
+        library = [layer for layer in network.all_layers if layer is not network.handmade.group]
         own = np.array([node.is_constant for node in self.nodes], dtype=bool)
         const = [np.full(layer.size, layer.role == "const") for layer in library]
         timed = [

@@ -16,7 +16,7 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
     differentiated = lowering.differentiated and not training
     shared = sum(
         1
-        for other in lowering.network.layers
+        for other in lowering.network.all_layers
         if other.function is not None
         and set(map(id, other.function.parameters.values()))
         & set(map(id, function.parameters.values()))

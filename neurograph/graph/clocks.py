@@ -20,7 +20,7 @@ def clocks(network: Network) -> list[list[Layer]]:
         return layer
 
     pairs = [(bundle.source, bundle.target) for bundle in network.bundles]
-    pairs += [(layer.mask, layer) for layer in network.layers if layer.mask is not None]
+    pairs += [(layer.mask, layer) for layer in network.all_layers if layer.mask is not None]
     pairs += [
         (each.upstream_node.layer, each.downstream_node.layer)
         for node in network.handmade.anchors.values()
@@ -30,7 +30,7 @@ def clocks(network: Network) -> list[list[Layer]]:
         if up.sequence and down.sequence:
             leader[id(find(up))] = find(down)
     groups: dict[int, list[Layer]] = {}
-    for layer in network.layers:
+    for layer in network.all_layers:
         if layer.sequence:
             groups.setdefault(id(find(layer)), []).append(layer)
     return list(groups.values())

@@ -155,11 +155,11 @@ class Network(NetworkVerbs):
 
     def _take_in(self, layers: list[Layer], loose: Sequence[Node], wired: Sequence[Node]) -> None:
         self.handmade.add_nodes(loose)
-        self.layers: list[Layer] = layers
+        self.all_layers: list[Layer] = layers
         if loose:
-            self.layers.append(self.handmade.group)
+            self.all_layers.append(self.handmade.group)
         offset = 0
-        for layer in self.layers:
+        for layer in self.all_layers:
             layer.network = self
             layer.offset = offset
             offset += layer.size
@@ -187,7 +187,7 @@ class Network(NetworkVerbs):
         table = self.handmade.table()
         if not len(table.ups):
             return
-        timed = np.repeat([x.sequence for x in self.layers], [x.size for x in self.layers])
+        timed = np.repeat([x.sequence for x in self.all_layers], [x.size for x in self.all_layers])
         ups, downs = timed[table.ups], timed[table.downs]
         for wrong, why in (
             (ups & ~downs, "has no time axis and cannot read a sequence; take one step of it"),
@@ -218,14 +218,14 @@ class Network(NetworkVerbs):
     def _name_all(self) -> None:
         taken: set[str] = set()
         names = Names()
-        for layer in self.layers:
+        for layer in self.all_layers:
             if layer.root is not None and not layer.name:
                 continue
             layer.name = layer.name or names.free(layer.kind, taken)
             if layer.name in taken:
                 raise GraphError(f"two layers are called {layer.name!r}; give one another name")
             taken.add(layer.name)
-        for layer in sorted(self.layers, key=depth_of):
+        for layer in sorted(self.all_layers, key=depth_of):
             if not layer.name and layer.root is not None:
                 part = next((k for k, v in layer.root.parts.items() if v is layer), layer.kind)
                 layer.name = names.free(f"{layer.root.name}/{part}", taken)
@@ -281,11 +281,11 @@ class Network(NetworkVerbs):
 
     @property
     def _library(self) -> list[Layer]:
-        return self.layers[:-1] if self.handmade.nodes else self.layers
+        return self.all_layers[:-1] if self.handmade.nodes else self.all_layers
 
     def _units(self, port: Port) -> list[int]:
         if port.indices is None:
-            return [self.layers.index(port.layer)]
+            return [self.all_layers.index(port.layer)]
         return [len(self._library) + index for index in port.indices]
 
     def unit_label(self, unit: int) -> str:
@@ -339,9 +339,23 @@ class Network(NetworkVerbs):
         return self._stages[1]
 
     @property
+    def layers(self) -> list[Layer]:
+        """The layers as they were given, in order; `all_layers` has their parts, too.
+
+        Examples
+        --------
+        >>> net = Network([2, 3, 1])
+        >>> [layer.name for layer in net.layers]
+        ['layer_0', 'layer_1', 'layer_2']
+        >>> len(net.all_layers)  # with three of a ConstNode each
+        6
+        """
+        return [layer for layer in self.all_layers if layer.root is None]
+
+    @property
     def bundles(self) -> list[Bundle]:
         """The bundles between layers, in order of their targets."""
-        return [bundle for layer in self.layers for bundle in layer.incoming]
+        return [bundle for layer in self.all_layers for bundle in layer.incoming]
 
     @property
     def connections(self) -> Connections:
@@ -353,7 +367,7 @@ class Network(NetworkVerbs):
         """The parameters by name, in order: ``"conv2d/kernel"``, ``"conv2d/bias"``, …."""
         found: dict[str, Parameter] = {}
         seen: set[int] = set()
-        for layer in self.layers:
+        for layer in self.all_layers:
             for local, parameter in layer.parameters.items():
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
@@ -370,17 +384,17 @@ class Network(NetworkVerbs):
     @property
     def is_recurrent(self) -> bool:
         """Whether any value has a time axis."""
-        return any(layer.sequence for layer in self.layers)
+        return any(layer.sequence for layer in self.all_layers)
 
     # finding ----------------------------------------------------------------------------------
 
     def layer(self, name: str) -> Layer:
         """Return the layer with a name, or raise UnknownNameError with the nearest match."""
-        for layer in self.layers:
+        for layer in self.all_layers:
             if layer.name == name:
                 return layer
         raise unknown(
-            "layer", name, [each.name for each in self.layers], of=f"network {self.name!r}"
+            "layer", name, [each.name for each in self.all_layers], of=f"network {self.name!r}"
         )
 
     def node(self, name: str) -> Node:
@@ -402,11 +416,11 @@ class Network(NetworkVerbs):
                 return layer[place if len(place) > 1 else place[0]]
             except IndexError as error:
                 raise UnknownNameError(f"{name!r}: {error}") from error
-        for layer in self.layers:
+        for layer in self.all_layers:
             if layer.role == "const" and layer.name == name:
                 return layer[0]
         match = re.fullmatch(r"\((\d+)-(\d+)\)", name)
-        if match and self.layers[0].kind == "layer":
+        if match and self.all_layers[0].kind == "layer":
             return self.layer(f"layer_{match[1]}").nodes[int(match[2])]
         whole = next((each for each in self._library if each.name == name), None)
         if whole is not None:
@@ -449,9 +463,11 @@ class Network(NetworkVerbs):
         new = [n for n in collect(ends) if n._layer is None or n._layer.kind == "node"]
         if new and not self.handmade.nodes:
             self.handmade.group.network = self
-            self.handmade.group.name = Names().free("nodes", {each.name for each in self.layers})
-            self.handmade.group.offset = sum(layer.size for layer in self.layers)
-            self.layers.append(self.handmade.group)
+            self.handmade.group.name = Names().free(
+                "nodes", {each.name for each in self.all_layers}
+            )
+            self.handmade.group.offset = sum(layer.size for layer in self.all_layers)
+            self.all_layers.append(self.handmade.group)
         self.handmade.add_nodes(new)
         for node in ends:
             self.handmade.anchor(node)
@@ -534,7 +550,7 @@ class Network(NetworkVerbs):
             " + ".join("x".join(map(str, port.shape)) or "1" for port in ports)
             for ports in (self.inputs, self.outputs)
         ]
-        weighted = sum(1 for layer in self.layers if layer.parameters)
+        weighted = sum(1 for layer in self.all_layers if layer.parameters)
         parameters = sum(parameter.size for parameter in self.parameters.values())
         plural = "" if weighted == 1 else "s"
         layers = f"{weighted} layer{plural} with weights, " if weighted else ""

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 
 def stateful_layers(network: Network) -> list[Layer]:
     """Return the layers of a network that begin a batch where the one before ended."""
-    return [layer for layer in network.layers if layer.stateful]
+    return [layer for layer in network.all_layers if layer.stateful]
 
 
 def stateful_parts(layer: Layer) -> list[Layer]:

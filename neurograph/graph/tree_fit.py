@@ -35,7 +35,7 @@ def tree_layer(network: Network) -> Layer:
         )
     return next(
         layer
-        for layer in network.layers
+        for layer in network.all_layers
         if layer.config.get("cell") in ("recursive", "child_sum_tree_lstm")
     )
 
@@ -121,10 +121,10 @@ def _check_values(tree: Tree, port: Port, at_leaves: bool) -> None:
 
 def layers_below(network: Network, root: Layer) -> set[int]:
     """Return the ids of the layers whose values go into a tree layer: they are there by value."""
-    own = {id(layer) for layer in network.layers if top_of(layer) is root}
+    own = {id(layer) for layer in network.all_layers if top_of(layer) is root}
     stack = [
         bundle.source
-        for layer in network.layers
+        for layer in network.all_layers
         if id(layer) in own
         for bundle in layer.incoming
         if id(bundle.source) not in own

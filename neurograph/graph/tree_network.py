@@ -65,7 +65,7 @@ def tree_network(network: Network, tree: Any) -> Network:
     trees = fitted_trees(network, tree) if several else [fitted_tree(network, tree)]
     below = layers_below(network, tree_layer(network))
     copies: Copies = {}
-    for layer in network.layers:
+    for layer in network.all_layers:
         places = [
             (number, node)
             for number, each in enumerate(trees)
@@ -74,7 +74,7 @@ def tree_network(network: Network, tree: Any) -> Network:
         copies[id(layer)] = {
             place: _copy(layer, place, several, is_last=place == places[-1]) for place in places
         }
-    for layer in network.layers:
+    for layer in network.all_layers:
         for place in copies[id(layer)]:
             for bundle in layer.incoming:
                 _join(bundle, place, copies, trees[place[0]])

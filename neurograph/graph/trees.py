@@ -165,5 +165,7 @@ def takes_trees(network: Network) -> bool:
 def goes_along_trees(network: Network) -> bool:
     """Whether a network is for trees."""
     return any(
-        isinstance(bundle, TreeConnections) for layer in network.layers for bundle in layer.incoming
+        isinstance(bundle, TreeConnections)
+        for layer in network.all_layers
+        for bundle in layer.incoming
     )

@@ -151,7 +151,7 @@ class TutorialVerbs:
     def dump(self) -> str:
         """Return one line for each node and for the first hundred connections."""
         network = cast("Network", self)
-        parts = [layer.dump() for layer in network.layers if layer.root is None]
+        parts = [layer.dump() for layer in network.layers]
         return "\n".join([*parts, network.connections.dump()])
 
 

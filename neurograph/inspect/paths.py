@@ -131,7 +131,7 @@ def _place(network: Network, node: Any) -> int:
 
 
 def _label(network: Network, place: int) -> str:
-    layer = next(each for each in reversed(network.layers) if each.offset <= place)
+    layer = next(each for each in reversed(network.all_layers) if each.offset <= place)
     return node_name(layer, place - layer.offset)
 
 
@@ -154,7 +154,7 @@ class _Ways:
         ups, downs, weights = (np.concatenate([part[k] for part in parts]) for k in range(3))
         kept = np.flatnonzero(weights)
         kept = kept[np.argsort(ups[kept], kind="stable")]
-        size = sum(layer.size for layer in network.layers)
+        size = sum(layer.size for layer in network.all_layers)
         counts = np.bincount(ups[kept].astype(np.int64), minlength=size)
         starts = np.concatenate([[0], np.cumsum(counts)])
         return cls(starts, downs[kept].astype(np.int64), weights[kept])

@@ -77,7 +77,7 @@ def receptive_field(node: Node) -> ReceptiveField:
         raise GraphError(f"{node.label}: put the node into a network first")
     wanted: dict[int, set[int]] = {id(node.layer): {node.index}}
     done: dict[int, set[int]] = {}
-    layers: dict[int, Layer] = {id(layer): layer for layer in network.layers}
+    layers: dict[int, Layer] = {id(layer): layer for layer in network.all_layers}
     while True:
         waiting = [key for key, nodes in wanted.items() if nodes - done.get(key, set())]
         if not waiting:

@@ -128,7 +128,7 @@ class Summary:
 
 def _rows(network: Network) -> list[Row]:
     members: dict[int, list[Layer]] = {}
-    for layer in network.layers:
+    for layer in network.all_layers:
         members.setdefault(id(top(layer)), []).append(layer)
     counted: set[int] = set()
     return [_row(network, top(layers[0]), layers, counted) for layers in members.values()]

@@ -42,7 +42,7 @@ def to_networkx(network: Network, limit: int = MOST) -> nx.MultiDiGraph[Any]:
             f"raise limit= if there is memory for them (about 1 kB each)"
         )
     graph: nx.MultiDiGraph[Any] = nx.MultiDiGraph(name=network.name)
-    for layer in network.layers:
+    for layer in network.all_layers:
         graph.add_nodes_from(_nodes(layer))
     names = {id(each): name for name, each in named_parameters(network).items()}
     for number, bundle in enumerate(network.bundles):

@@ -48,15 +48,15 @@ def to_edges(
         A file cannot be written.
     """
     graph = to_networkx(network, limit)
-    for layer in network.layers:
+    for layer in network.all_layers:
         if layer.function is not None or layer.role == "noise":
             what = "noise" if layer.function is None else layer.function.name
             raise GraphError(
                 f"layer {layer.name!r}: an edge list has no place for its {what}; use "
                 f"ng.to_graphml or net.save"
             )
-    if any(layer.sequence for layer in network.layers) and any(
-        not layer.sequence and layer.role != "const" for layer in network.layers
+    if any(layer.sequence for layer in network.all_layers) and any(
+        not layer.sequence and layer.role != "const" for layer in network.all_layers
     ):
         raise GraphError(
             f"network {network.name!r}: an edge list has no place for values that cross between "

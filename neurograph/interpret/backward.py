@@ -70,7 +70,7 @@ def backward(
         truncate = whole("backward: truncate", truncate, least=1)
     for layer in (layer for clock in walk.clocks for layer in clock.layers):
         layer.timeline.truncate = truncate
-    for layer in network.layers:
+    for layer in network.all_layers:
         if layer.function is not None:
             for parameter in layer.function.parameters.values():
                 parameter.gradient = 0.0

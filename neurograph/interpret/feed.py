@@ -129,7 +129,7 @@ def by_part(network: Network, what: str, given: Mapping[Any, Any] | None) -> dic
         If a name is not known, or a part does not belong to the network.
     """
     found: dict[int, Any] = {}
-    parts = {layer.name: layer for layer in network.layers if layer.role != "group"}
+    parts = {layer.name: layer for layer in network.all_layers if layer.role != "group"}
     named: dict[str, Layer | Node] = {
         **parts,
         **{node.name: node for node in network.handmade.nodes},

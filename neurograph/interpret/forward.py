@@ -110,7 +110,7 @@ def _start(walk: Walk, given: Feed, dtype: Any) -> None:
     steps = {id(network.inputs[k].layer): count for k, count in given.steps.items()}
     for clock in walk.clocks:
         clock.start(given.batch, clock.length(network, steps), dtype)
-    for layer in network.layers:
+    for layer in network.all_layers:
         if not layer.sequence:
             layer.reset(given.batch, dtype)
     for connection in walk.with_partials:

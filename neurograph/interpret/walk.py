@@ -121,7 +121,7 @@ class Walk:
     def _make_units(self) -> list[Unit]:
         clock_of = {id(layer): clock for clock in self.clocks for layer in clock.layers}
         units: list[Unit] = []
-        library = [layer for layer in self.network.layers if layer.role != "group"]
+        library = [layer for layer in self.network.all_layers if layer.role != "group"]
         for layer in library:
             nodes = [layer.own_node(index) for index in range(layer.size)]
             begins = [other for other in library if other.initial is layer]

@@ -68,7 +68,7 @@ def ordered_parameters(network: Network) -> dict[str, Parameter]:
     """Return the parameters by name, in Keras's order."""
     named = {id(parameter): (name, parameter) for name, parameter in network.parameters.items()}
     members: dict[int, list[Layer]] = {}
-    for layer in network.layers:
+    for layer in network.all_layers:
         members.setdefault(id(top(layer)), []).append(layer)
     found = {
         id(parameter): named[id(parameter)]
@@ -115,8 +115,8 @@ Sources = dict[int, tuple[Layer, list[Layer]]]
 
 def _sources(network: Network) -> Sources:
     """Return, for each layer that a recipe made, those it was called on."""
-    found: Sources = {id(top(layer)): (top(layer), []) for layer in network.layers}
-    for layer in network.layers:
+    found: Sources = {id(top(layer)): (top(layer), []) for layer in network.all_layers}
+    for layer in network.all_layers:
         root = top(layer)
         known = found[id(root)][1]
         for bundle in layer.incoming:

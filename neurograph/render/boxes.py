@@ -138,8 +138,8 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     UnknownNameError
         If a name to expand is no layer of the network.
     """
-    composite = [layer.name for layer in network.layers if _is_composite(layer)]
-    names = {layer.name for layer in network.layers if layer.root is None}
+    composite = [layer.name for layer in network.all_layers if _is_composite(layer)]
+    names = {layer.name for layer in network.layers}
     opened = set(expand)
     for name in opened - {"all"}:
         if name not in names and name not in composite:
@@ -149,7 +149,7 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     axis = "nodes" if any(bundle.along_trees for bundle in network.bundles) else "time"
     boxes: list[Box] = []
     place: dict[int, int] = {}
-    for layer in sorted(network.layers, key=lambda each: (top(each).serial, each.serial)):
+    for layer in sorted(network.all_layers, key=lambda each: (top(each).serial, each.serial)):
         owner, cluster = _owner(layer, opened)
         if layer.role in HIDDEN_ROLES and owner is layer:
             continue
@@ -253,7 +253,7 @@ def _join(network: Network, boxes: list[Box], place: dict[int, int]) -> None:
     arcs = [(id(bundle.source), id(bundle.target), bundle.delay) for bundle in network.bundles]
     arcs += [
         (id(layer.initial), id(layer), 0)
-        for layer in network.layers
+        for layer in network.all_layers
         if isinstance(layer.initial, Layer)
     ]
     arcs += _handmade_arcs(network)
@@ -270,11 +270,11 @@ def _join(network: Network, boxes: list[Box], place: dict[int, int]) -> None:
 
 def _handmade_arcs(network: Network) -> list[tuple[int, int, int]]:
     table = network.handmade.table()
-    offsets = np.array([layer.offset for layer in network.layers])
+    offsets = np.array([layer.offset for layer in network.all_layers])
     ups = np.searchsorted(offsets, table.ups, side="right") - 1
     downs = np.searchsorted(offsets, table.downs, side="right") - 1
     rows = {
-        (id(network.layers[up]), id(network.layers[down]), delay)
+        (id(network.all_layers[up]), id(network.all_layers[down]), delay)
         for up, down, delay in zip(ups.tolist(), downs.tolist(), table.delays.tolist(), strict=True)
     }
     return sorted(rows)

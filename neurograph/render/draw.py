@@ -47,7 +47,7 @@ def fitting_view(network: Network) -> str:
     """
     if not network._library:
         return "nodes"  # one box of hand-made nodes would say nothing
-    shown = [layer for layer in network.layers if layer.role not in ("const", "noise")]
+    shown = [layer for layer in network.all_layers if layer.role not in ("const", "noise")]
     composite = any(layer.root is not None for layer in shown)
     small = sum(layer.size for layer in shown) <= SMALL and len(shown) <= MOST_LAYERS
     return "nodes" if small and not composite else "layers"

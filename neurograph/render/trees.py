@@ -109,7 +109,7 @@ def tree_picture(network: Network, options: Options) -> Picture:
             f"network {network.name!r} goes along trees: give the one to draw, as in "
             f"net.render(view='unrolled', tree=ng.Tree.of((…, …)))"
         )
-    cells = [layer for layer in network.layers if "cell" in layer.config]
+    cells = [layer for layer in network.all_layers if "cell" in layer.config]
     tree = _as_tree(options.tree, cells)
     what = options.values[0] if options.values else "output"
     layer = cells[0].parts.get("hidden", cells[0]) if cells else None

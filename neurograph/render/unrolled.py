@@ -73,7 +73,7 @@ def unrolled_picture(network: Network, options: Options) -> Picture:
 def notes_on_time(network: Network, steps: int, run: int) -> list[str]:
     """Say which steps are shown and what stands for the others."""
     shown = f"steps 0 to {steps - 1}" + (f" of {run}" if run > steps else "")
-    biased = any(layer.role == "const" for layer in network.layers) or any(
+    biased = any(layer.role == "const" for layer in network.all_layers) or any(
         isinstance(node, ConstNode) for node in network.handmade.nodes
     )
     late = "outputs before the first step are the initial state, 0 unless given"
@@ -82,11 +82,11 @@ def notes_on_time(network: Network, steps: int, run: int) -> list[str]:
 
 def steps_of_run(network: Network) -> int:
     """Return how many steps the last run had, 0 if there was none, or what the layers fix."""
-    for layer in network.layers:
+    for layer in network.all_layers:
         lead = lead_of(layer) if layer.sequence else ()
         if lead:
             return int(lead[-1])
-    return next((layer.steps for layer in network.layers if layer.steps), 0)
+    return next((layer.steps for layer in network.all_layers if layer.steps), 0)
 
 
 def _levels(network: Network) -> list[list[Place]]:
@@ -143,7 +143,7 @@ def _stands_at(layer: Layer, time: int, steps: int, after: set[int]) -> bool:
 def _after_time(network: Network) -> set[int]:
     """Return the layers without time that get something from a layer with time."""
     found: set[int] = set()
-    for layer in network.layers:
+    for layer in network.all_layers:
         fed = [bundle.source for bundle in layer.incoming]
         if not layer.sequence and any(each.sequence or id(each) in found for each in fed):
             found.add(id(layer))
@@ -195,11 +195,11 @@ def _connect_handmade(
     strengths: Strengths,
 ) -> None:
     table = network.handmade.table()
-    offsets = np.array([layer.offset for layer in network.layers])
+    offsets = np.array([layer.offset for layer in network.all_layers])
     for k in range(len(table.ups)):
         ends = []
         for number in (int(table.ups[k]), int(table.downs[k])):
-            layer = network.layers[int(np.searchsorted(offsets, number, side="right")) - 1]
+            layer = network.all_layers[int(np.searchsorted(offsets, number, side="right")) - 1]
             ends.append((layer, number - layer.offset))
         (source, up), (target, down) = ends
         parameter, address = table.parameters[int(table.owners[k])], int(table.addresses[k])

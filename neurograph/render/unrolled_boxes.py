@@ -34,7 +34,7 @@ def boxes_unrolled(network: Network, options: Options, steps: int, run: int) -> 
     from neurograph.render.unrolled import notes_on_time
 
     picture = Picture(network.name)
-    pairs = [layer.name for layer in network.layers if _joins_ways(layer)]
+    pairs = [layer.name for layer in network.all_layers if _joins_ways(layer)]
     boxes = boxes_of(network, [*options.expand, *pairs])
     sheet = _Sheet(boxes, options, steps, picture, cut=run > steps)
     sheet.paint()

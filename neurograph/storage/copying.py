@@ -34,7 +34,7 @@ def recipe_of_network(network: Network) -> Recipe:
 def recipe_of_layer(layer: Layer) -> Recipe:
     """Return how to find a layer in the copy of its network."""
     assert layer.network is not None
-    return _layer, (layer.network, layer.network.layers.index(layer))
+    return _layer, (layer.network, layer.network.all_layers.index(layer))
 
 
 def recipe_of_node(node: Node) -> Recipe:
@@ -63,7 +63,7 @@ def _network(
 
 
 def _layer(network: Network, number: int) -> Layer:
-    return network.layers[number]
+    return network.all_layers[number]
 
 
 def _node(layer: Layer, index: int) -> Node:

@@ -42,7 +42,7 @@ class _OtherError(Exception):
 
 def cells(network: Network, graph: OnnxGraph, tensors: Tensors) -> Iterator[RecurrentCell]:
     """Yield those recurrent layers of a network that are operators of ONNX."""
-    for layer in network.layers:
+    for layer in network.all_layers:
         if layer.config.get("cell") in _KINDS:
             with suppress(_OtherError):
                 yield RecurrentCell(layer, graph, tensors)

@@ -98,7 +98,7 @@ class _Writer:
         for cell in cells(network, self.graph, self.tensors):
             self.cycles |= {id(part): cell for part in cell.members}
         for stage in network.stages():
-            layers = [network.layers[unit] for unit in stage.units.tolist()]
+            layers = [network.all_layers[unit] for unit in stage.units.tolist()]
             if stage.direction and id(layers[0]) not in self.cycles:
                 loop = Loop(layers, stage.direction, self.graph, self.tensors)
                 self.cycles |= {id(layer): loop for layer in layers}

@@ -130,7 +130,9 @@ class Loop:
         network = layer.network
         ends = [] if network is None else [port.layer for port in network.outputs]
         others = [bundle.target for bundle in layer.outgoing]
-        others += [] if network is None else [each for each in network.layers if each.mask is layer]
+        others += (
+            [] if network is None else [each for each in network.all_layers if each.mask is layer]
+        )
         return any(each is layer for each in ends) or any(map(self._is_outside, others))
 
 

@@ -1,8 +1,8 @@
 """The structure of a network as plain JSON values: all that is needed to build it again.
 
 Everything is referred to by its number: parameters in the order of ``named_parameters``, layers in
-that of ``network.layers``, hand-made nodes in that of the group. The values of the parameters are
-kept apart, by name.
+that of ``network.all_layers``, hand-made nodes in that of the group. The values of the parameters
+are kept apart, by name.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class _Writer:
         network.stages()  # a cycle without delay is found now, not when the file is needed
         self.parameters = named_parameters(network)
         self.parameter_numbers = {id(each): k for k, each in enumerate(self.parameters.values())}
-        self.layer_numbers = {id(layer): k for k, layer in enumerate(network.layers)}
+        self.layer_numbers = {id(layer): k for k, layer in enumerate(network.all_layers)}
 
     def structure(self) -> Json:
         network, handmade = self.network, self.network.handmade
-        layers = [layer for layer in network.layers if layer is not handmade.group]
+        layers = [layer for layer in network.all_layers if layer is not handmade.group]
         group = handmade.group
         return {
             "name": str(network.name),

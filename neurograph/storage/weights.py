@@ -29,7 +29,7 @@ def named_parameters(network: Network) -> dict[str, Parameter]:
     found = dict(network.parameters)
     seen = {id(parameter) for parameter in found.values()}
     rest: list[Parameter | None] = []
-    for layer in network.layers:
+    for layer in network.all_layers:
         rest += layer.parameters.values()
         rest += layer.function.parameters.values() if layer.function is not None else []
         rest += [bundle.parameter for bundle in layer.incoming]

@@ -217,7 +217,7 @@ class Validation:
         if isinstance(data, Checked):
             check_batches(model.network, len(data), batch_size, "fit: validation data")
         if not fixed and not any(map(_sees_batches, model.metrics)):
-            nodes = sum(layer.size for layer in model.network.layers)
+            nodes = sum(layer.size for layer in model.network.all_layers)
             self.size = max(batch_size, min(1024, VALUES // max(1, nodes)))
 
     def run(self, wanted: Callable[[], bool] = lambda: True) -> dict[str, float] | None:

@@ -167,7 +167,7 @@ class TreeExecutable:
             keep = replace(run.mode, keep=True)
             executable.keep_values(keep, plan)
         forest, parts = run.forest, self.parts
-        for layer in self.network.layers:
+        for layer in self.network.all_layers:
             copy = parts.copies.get(id(layer))
             if copy is not None and layer is not parts.layer and layer.role != "const":
                 self._show_copy(layer, copy, run)
@@ -379,5 +379,5 @@ def _scattered(rows: Array, forest: Forest) -> Array:
 def _depends_on_batch(network: Network | None) -> bool:
     """Whether rows that are not there would change what is made of the others."""
     return network is not None and any(
-        isinstance(layer.function, BatchNormalization) for layer in network.layers
+        isinstance(layer.function, BatchNormalization) for layer in network.all_layers
     )

@@ -124,7 +124,7 @@ class TreeModel(Model):
         """Return the table of blocks: below the tree layer, its cell, and above it."""
         self.refresh()
         executable, layer = self.executable, self.executable.parts.layer
-        own = [each for each in self.network.layers if top_of(each) is layer]
+        own = [each for each in self.network.all_layers if top_of(each) is layer]
         cell = Row(
             layer.name,
             f"{layer.config['cell']} cell",

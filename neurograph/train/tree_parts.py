@@ -57,7 +57,7 @@ class TreeParts:
             What is above the tree layer reads something else too, or goes through time.
         """
         root = tree_layer(network)
-        own = [layer for layer in network.layers if top_of(layer) is root]
+        own = [layer for layer in network.all_layers if top_of(layer) is root]
         under = layers_below(network, root)
         source = next(
             bundle.source
@@ -68,7 +68,7 @@ class TreeParts:
         copies: dict[int, Layer] = {}
         below = None
         if source.role != "input":
-            lower = [layer for layer in network.layers if id(layer) in under]
+            lower = [layer for layer in network.all_layers if id(layer) in under]
             _copy_all(lower, copies)
             below = Network(
                 inputs=copies[id(network.inputs[0].layer)],
@@ -77,7 +77,7 @@ class TreeParts:
             )
             share_parameters(network, below)
         left = under | {id(layer) for layer in own}
-        upper = [layer for layer in network.layers if id(layer) not in left]
+        upper = [layer for layer in network.all_layers if id(layer) not in left]
         above = _above(network, root, upper, copies)
         _check_apart(network, below, root, above)
         return cls(below, source, root, above, root.sequence, copies)

@@ -106,7 +106,7 @@ def _model(network: Network, rate: float) -> Model:
 
 
 def _drop_batch_axis(network: Network) -> None:
-    for layer in network.layers:
+    for layer in network.all_layers:
         for store in ("_net", "_output", "_delta"):
             values = getattr(layer, store)
             if isinstance(values, np.ndarray) and values.ndim > 1:
