@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, node_dims, refuse, register, same_type
+from neurograph.compiler.operations.table import Operation, refuse, register, same_type, turned_back
 from neurograph.compiler.program import Program, Statement
 from neurograph.graph.distinct import all_differ
 
@@ -23,18 +23,10 @@ def _emit_fill(e: Emitter, statement: Statement) -> None:
     e.line(f"{e.name(statement.out)}[...] = {statement.get('value')}")
 
 
-register(Operation("fill", _emit_fill, lambda backward, statement: None))
+register(Operation("fill", _emit_fill))
 
 
 # copy: out (+)= factor * x; a leading axis that x lacks is repeated
-
-
-def _gradient_copy(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        backward.add(
-            "copy", backward.of(x), backward.of(statement.out), given=dict(statement.attributes)
-        )
 
 
 def _emit_copy(e: Emitter, statement: Statement) -> None:
@@ -57,16 +49,10 @@ def _emit_copy(e: Emitter, statement: Statement) -> None:
         e.into(statement, lambda into: e.line(f"np.multiply({source}, {factor}, out={into})"))
 
 
-register(Operation("copy", _emit_copy, _gradient_copy, same_type, in_place=True))
+register(Operation("copy", _emit_copy, turned_back("copy"), same_type, in_place=True))
 
 
 # transpose: (B, n) <-> (n, B), (T, B, n) <-> (T, n, B)
-
-
-def _gradient_transpose(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        backward.add("transpose", backward.of(x), backward.of(statement.out))
 
 
 def _emit_transpose(e: Emitter, statement: Statement) -> None:
@@ -91,17 +77,10 @@ def _emit_transpose(e: Emitter, statement: Statement) -> None:
         e.line(f"{out}{sign} {source}.transpose({', '.join(map(str, axes))})")
 
 
-register(Operation("transpose", _emit_transpose, _gradient_transpose))
+register(Operation("transpose", _emit_transpose, turned_back("transpose")))
 
 
 # gather: out = x[rows] of an array with the nodes first; scatter adds back
-
-
-def _gradient_gather(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        rows = statement.get("rows")
-        backward.add("scatter", backward.of(x), backward.of(statement.out), rows=rows)
 
 
 def _emit_gather(e: Emitter, statement: Statement) -> None:
@@ -128,17 +107,10 @@ def _emit_scatter(e: Emitter, statement: Statement) -> None:
         e.line(f"np.add.at({place}, {index}, {values})")
 
 
-register(Operation("gather", _emit_gather, _gradient_gather))
+register(Operation("gather", _emit_gather, turned_back("scatter")))
 
 
-def _gradient_scatter(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        rows = statement.get("rows")
-        backward.add("gather", backward.of(x), backward.of(statement.out), rows=rows)
-
-
-register(Operation("scatter", _emit_scatter, _gradient_scatter))
+register(Operation("scatter", _emit_scatter, turned_back("gather")))
 
 
 # bias: out += b along the nodes, repeated over their last axis; sums is its gradient
@@ -147,14 +119,8 @@ register(Operation("scatter", _emit_scatter, _gradient_scatter))
 def _check_bias(program: Program, statement: Statement) -> None:
     out = program.arrays[statement.out.name]
     b = program.arrays[statement.inputs[-1].name]
-    if node_dims(out) and node_dims(out)[-1] % node_dims(b)[-1]:
+    if out.nodes and out.nodes[-1] % b.nodes[-1]:
         raise refuse(program, statement, "a bias does not fit the nodes")
-
-
-def _gradient_bias(backward: Backward, statement: Statement) -> None:
-    (b,) = statement.inputs
-    if backward.wanted(b):
-        backward.add("sums", backward.of(b), backward.of(statement.out))
 
 
 def _emit_bias(e: Emitter, statement: Statement) -> None:
@@ -189,7 +155,7 @@ def _emit_sums(e: Emitter, statement: Statement) -> None:
     e.into(statement, lambda out: e.line(f"np.dot({ones}, {rows}, out={out})"))
 
 
-register(Operation("bias", _emit_bias, _gradient_bias, _check_bias))
+register(Operation("bias", _emit_bias, turned_back("sums"), _check_bias))
 register(Operation("sums", _emit_sums))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.compiler.operations.table import Operation, register
+from neurograph.compiler.operations.table import Operation, register, turned_back
 from neurograph.compiler.program import Dim, Program, Statement
 from neurograph.kernels.edges import BLOCK
 
@@ -130,13 +130,6 @@ register(Operation("edge_dots", _emit_edge_dots, flops=_sparse_flops))
 # take: a weight array gathered from a parameter; put adds its gradient back
 
 
-def _gradient_take(backward: Backward, statement: Statement) -> None:
-    (parameter,) = statement.inputs
-    if backward.wanted(parameter):
-        index = statement.get("index")
-        backward.add("put", backward.of(parameter), backward.of(statement.out), index=index)
-
-
 def _emit_take(e: Emitter, statement: Statement) -> None:
     (parameter,) = statement.inputs
     name = e.constant(statement.get("index"))
@@ -167,5 +160,5 @@ def _emit_put(e: Emitter, statement: Statement) -> None:
         e.line(f"np.add.at({flat}, {chosen}, {values})")
 
 
-register(Operation("take", _emit_take, _gradient_take))
+register(Operation("take", _emit_take, turned_back("put")))
 register(Operation("put", _emit_put))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, register
+from neurograph.compiler.operations.table import Operation, register, turned_back
 from neurograph.compiler.program import Ref, Statement
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ register(Operation("lookup", _emit_lookup, _gradient_lookup))
 register(Operation("lookup_gradient", _emit_lookup_gradient))
 
 
-# spread: every node of x feeds a row of nodes, x (…, P) -> (…, P, n); gather_sum is its gradient
-
-
-def _gradient_spread(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        backward.add("row_sums", backward.of(x), backward.of(statement.out))
+# spread: every node of x feeds a row of nodes, x (…, P) -> (…, P, n); row_sums is its gradient
 
 
 def _emit_spread(e: Emitter, statement: Statement) -> None:
@@ -90,5 +84,5 @@ def _emit_row_sums(e: Emitter, statement: Statement) -> None:
     e.line(f"{e.name(statement.out)}[...] {sign} {sums}.reshape({e.shape(statement.out)})")
 
 
-register(Operation("spread", _emit_spread, _gradient_spread))
+register(Operation("spread", _emit_spread, turned_back("row_sums")))
 register(Operation("row_sums", _emit_row_sums))

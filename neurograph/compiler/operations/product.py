@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, node_dims, refuse, register
+from neurograph.compiler.operations.table import Operation, refuse, register
 from neurograph.compiler.program import Dim, Program, Statement
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _check(program: Program, statement: Statement) -> None:
     x, w = (program.arrays[ref.name] for ref in statement.inputs)
     out = program.arrays[statement.out.name]
     k, n = reversed(w.dims) if statement.get("turned") else w.dims
-    if node_dims(x)[-1] != k or node_dims(out)[-1] != n:
+    if x.nodes[-1] != k or out.nodes[-1] != n:
         raise refuse(program, statement, "the sizes of a product do not fit")
 
 
@@ -82,9 +82,9 @@ def _emit_outer_through_time(e: Emitter, statement: Statement) -> None:
 def _flops(program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]) -> int:
     if statement.op == "outer":
         x, d = (program.arrays[ref.name] for ref in statement.inputs)
-        return 2 * size(x.dims) * node_dims(d)[-1]
+        return 2 * size(x.dims) * d.nodes[-1]
     x, w = (program.arrays[ref.name] for ref in statement.inputs)
-    return 2 * size(x.dims) * size(w.dims) // node_dims(x)[-1]
+    return 2 * size(x.dims) * size(w.dims) // x.nodes[-1]
 
 
 register(Operation("product", _emit, _gradient, _check, _flops))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, register, same_type
+from neurograph.compiler.operations.table import Operation, register, same_type, turned_back
 from neurograph.compiler.program import Ref, Statement
 
 if TYPE_CHECKING:
@@ -15,19 +15,13 @@ if TYPE_CHECKING:
 # reverse: out[t] (+)= x[T - 1 - t]
 
 
-def _gradient_reverse(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        backward.add("reverse", backward.of(x), backward.of(statement.out))
-
-
 def _emit_reverse(e: Emitter, statement: Statement) -> None:
     out, x = e.name(statement.out), e.name(statement.inputs[0])
     sign = "+=" if statement.accumulate else "="
     e.line(f"{out}[...] {sign} {x}[::-1]")
 
 
-register(Operation("reverse", _emit_reverse, _gradient_reverse, same_type))
+register(Operation("reverse", _emit_reverse, turned_back("reverse"), same_type))
 
 
 # hold: out = new where mask is not 0, else before
@@ -153,5 +147,5 @@ def _emit_last_memory(e: Emitter, statement: Statement) -> None:
 
 
 register(Operation("cell", _emit_cell, _gradient_cell))
-register(Operation("last_memory", _emit_last_memory, lambda backward, statement: None))
+register(Operation("last_memory", _emit_last_memory))
 register(Operation("cell_gradient", _emit_cell_gradient))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.program import Array, Dim, Program, Statement
+from neurograph.compiler.program import Dim, Program, Statement
 from neurograph.errors import CompileError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Operation:
     emit : callable
         Writes the NumPy lines of a statement.
     gradient : callable or None
-        Adds the statements of the backward pass; None for operations that occur only there.
+        Adds the statements of the backward pass; None where no gradient flows back.
     check : callable
         Raises CompileError if a statement has the wrong shapes.
     flops : callable
@@ -64,9 +64,16 @@ def refuse(program: Program, statement: Statement, why: str) -> CompileError:
     return CompileError(f"{statement}: {why} ({types})")
 
 
-def node_dims(array: Array) -> tuple[int, ...]:
-    """Return the dimensions of the nodes, without batch and time."""
-    return array.nodes
+def turned_back(op: str) -> Gradient:
+    """Return the gradient rule of a linear operation on one operand: ``op``, its transpose."""
+
+    def gradient(backward: Backward, statement: Statement) -> None:
+        (x,) = statement.inputs
+        if backward.wanted(x):
+            d_out = backward.of(statement.out)
+            backward.add(op, backward.of(x), d_out, given=dict(statement.attributes))
+
+    return gradient
 
 
 def same_type(program: Program, statement: Statement) -> None:
@@ -76,5 +83,5 @@ def same_type(program: Program, statement: Statement) -> None:
         if program.arrays[ref.name].role in ("parameter", "table"):
             continue
         array = program.arrays[ref.name]
-        if array.lead and node_dims(array) != node_dims(out):
+        if array.lead and array.nodes != out.nodes:
             raise refuse(program, statement, "its operands have different nodes")

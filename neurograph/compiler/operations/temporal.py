@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, register
+from neurograph.compiler.operations.table import Operation, register, turned_back
 from neurograph.compiler.program import Statement
 
 if TYPE_CHECKING:
-    from neurograph.compiler.backward import Backward
     from neurograph.compiler.emit import Emitter
 
 
 # swap: (B, T, …) <-> (T, B, …)
-
-
-def _gradient_swap(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        backward.add("swap", backward.of(x), backward.of(statement.out))
 
 
 def _emit_swap(e: Emitter, statement: Statement) -> None:
@@ -27,17 +20,10 @@ def _emit_swap(e: Emitter, statement: Statement) -> None:
     e.line(f"{out}[...] {sign} {x}.swapaxes(0, 1)")
 
 
-register(Operation("swap", _emit_swap, _gradient_swap))
+register(Operation("swap", _emit_swap, turned_back("swap")))
 
 
 # step: out (+)= x[at]; unstep is its gradient
-
-
-def _gradient_step(backward: Backward, statement: Statement) -> None:
-    (x,) = statement.inputs
-    if backward.wanted(x):
-        at = statement.get("at")
-        backward.add("unstep", backward.of(x), backward.of(statement.out), at=at)
 
 
 def _emit_step(e: Emitter, statement: Statement) -> None:
@@ -53,5 +39,5 @@ def _emit_unstep(e: Emitter, statement: Statement) -> None:
     e.line(f"{out}[{statement.get('at')}] += {d}")
 
 
-register(Operation("step", _emit_step, _gradient_step))
+register(Operation("step", _emit_step, turned_back("unstep")))
 register(Operation("unstep", _emit_unstep))
