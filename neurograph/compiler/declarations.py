@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from neurograph.compiler.given import declare
-from neurograph.compiler.program import Array, Loop, Program, Statement
+from neurograph.compiler.program import Array, Program, Step, statements
 from neurograph.compiler.storage import Sizes, Storage
 
 _TITLES = {
@@ -132,13 +132,13 @@ class Declarations:
         return f"memory_{k}[:{math.prod(shape)}]{reshaped}"
 
 
-def _touched(program: Program, steps: Iterable[Statement | Loop]) -> set[str]:
+def _touched(program: Program, steps: Iterable[Step]) -> set[str]:
     """Return the arrays that steps read or write."""
-    found = set()
-    for step in steps:
-        for statement in step.body if isinstance(step, Loop) else (step,):
-            found |= {program.base(ref.name) for ref in (statement.out, *statement.inputs)}
-    return found
+    return {
+        program.base(ref.name)
+        for statement in statements(steps)
+        for ref in (statement.out, *statement.inputs)
+    }
 
 
 def _tuple(shape: tuple[int, ...]) -> str:

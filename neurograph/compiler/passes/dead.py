@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from neurograph.compiler.program import Loop, Program, Statement, Step
+from neurograph.compiler.program import Loop, Program, Statement, Step, map_statements, statements
 
 # operations that write more than their output: a loss, or gradients of parameters beside it
 WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient", "cell_gradient")
@@ -23,8 +23,11 @@ def drop_dead(program: Program) -> Program:
                 if _is_wanted(program, statement, wanted):
                     wanted |= {program.base(ref.name) for ref in statement.inputs}
         grew = len(wanted) > before
-    forward = _kept(program, program.forward, wanted)
-    backward = _kept(program, program.backward, wanted)
+
+    def kept(statement: Statement) -> Statement | None:
+        return statement if _is_wanted(program, statement, wanted) else None
+
+    forward, backward = (map_statements(s, kept) for s in (program.forward, program.backward))
     return drop_arrays(program.with_steps(forward, backward))
 
 
@@ -32,24 +35,11 @@ def _is_wanted(program: Program, statement: Statement, wanted: set[str]) -> bool
     return program.base(statement.out.name) in wanted or statement.op in WRITES_MORE
 
 
-def _kept(program: Program, steps: tuple[Step, ...], wanted: set[str]) -> list[Step]:
-    kept: list[Step] = []
-    for step in steps:
-        if isinstance(step, Loop):
-            body = tuple(s for s in step.body if _is_wanted(program, s, wanted))
-            if body:
-                kept.append(Loop(step.direction, body))
-        elif _is_wanted(program, step, wanted):
-            kept.append(step)
-    return kept
-
-
 def drop_arrays(program: Program) -> Program:
     """Return the program without the declarations that no statement needs."""
     used = {*program.outputs, *program.kept, *program.inputs}
-    for step in (*program.forward, *program.backward):
-        for statement in step.body if isinstance(step, Loop) else (step,):
-            used |= {statement.out.name, *(ref.name for ref in statement.inputs)}
+    for statement in statements((*program.forward, *program.backward)):
+        used |= {statement.out.name, *(ref.name for ref in statement.inputs)}
     for name in list(used):
         view = program.arrays[name].view
         while view is not None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from neurograph.compiler.program import Array, Loop, Program, Ref, Statement, Step, View
+from neurograph.compiler.program import (
+    Array,
+    Loop,
+    Program,
+    Ref,
+    Statement,
+    View,
+    map_statements,
+    statements,
+)
 
 
 def merge_products(program: Program) -> Program:
@@ -43,8 +52,8 @@ def _groups(program: Program) -> list[list[Statement]]:
             )
             found.setdefault(key, []).append(statement)
     groups = []
-    for statements in found.values():
-        ordered = sorted(statements, key=lambda s: _columns(program, s)[0])
+    for siblings in found.values():
+        ordered = sorted(siblings, key=lambda s: _columns(program, s)[0])
         run = [ordered[0]]
         for statement in ordered[1:]:
             if _columns(program, run[-1])[1] == _columns(program, statement)[0]:
@@ -91,22 +100,12 @@ def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
     weights = _weights(arrays, view.base, view.index[0], columns)
     new = replace(first, out=Ref(joint, first.out.offset), inputs=(first.inputs[0], Ref(weights)))
 
-    def changed(steps: Sequence[Step]) -> list[Step]:
-        kept: list[Step] = []
-        for step in steps:
-            if isinstance(step, Loop):
-                body = tuple(s for each in step.body for s in changed_one(each))
-                kept.append(Loop(step.direction, body))
-            else:
-                kept += changed_one(step)
-        return kept
-
-    def changed_one(statement: Statement) -> list[Statement]:
+    def changed(statement: Statement) -> Statement | None:
         if statement is place:
-            return [new]
-        return [] if any(statement is each for each in group) else [statement]
+            return new
+        return None if any(statement is each for each in group) else statement
 
-    return replace(program, arrays=arrays, forward=tuple(changed(program.forward)))
+    return replace(program, arrays=arrays, forward=map_statements(program.forward, changed))
 
 
 def _place(program: Program, group: Sequence[Statement]) -> Statement | None:
@@ -115,8 +114,7 @@ def _place(program: Program, group: Sequence[Statement]) -> Statement | None:
     What is set must be set when the first of them was, since others add to it; what is added can be
     added when the last of them was, if nobody reads it earlier.
     """
-    blocks = [step.body if isinstance(step, Loop) else (step,) for step in program.forward]
-    order = [statement for block in blocks for statement in block]
+    order = list(statements(program.forward))
     places = [k for k, s in enumerate(order) if any(s is each for each in group)]
     if not group[0].accumulate:
         return order[places[0]]
