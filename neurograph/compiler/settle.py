@@ -18,6 +18,7 @@ from neurograph.compiler.program import (
     Ref,
     Statement,
     Step,
+    map_statements,
     statements,
 )
 
@@ -35,74 +36,78 @@ def settle(program: Program) -> Program:
 
 def _settle(
     program: Program, steps: Sequence[Step], *, gradients: bool = False
-) -> tuple[list[Step], list[Step]]:
-    regions: dict[str, list[Region]] = {}
-    partial: set[str] = set()
-    order: list[tuple[Statement, bool]] = []
-
-    def first(statement: Statement) -> bool:
-        base = program.base(statement.out.name)
-        region = region_of(program, statement.out)
-        known = regions.setdefault(base, [])
-        if region is None:
-            partial.add(base)
-            known.append(whole_of(program.arrays[base]))
-            return False
-        if not statement.accumulate:
-            known.append(region)
-            return True
-        if any(_inside(region, other) for other in known):
-            return False
-        if any(overlap(region, other) for other in known):
-            partial.add(base)
-            known.append(whole_of(program.arrays[base]))
-            return False
-        known.append(region)
-        return True
-
-    made = {program.base(statement.out.name) for statement in statements(steps)}
-
-    def read(ref: Ref) -> None:
-        base = program.base(ref.name)
-        if base not in made or program.arrays[base].role != "value":
-            return
-        region = region_of(program, ref) or whole_of(program.arrays[base])
-        known = regions.setdefault(base, [])
-        if not _covers(region, known):
-            partial.add(base)
-            known.append(whole_of(program.arrays[base]))
-
+) -> tuple[tuple[Step, ...], list[Step]]:
+    """Return the steps with assignments, and the statements that zero arrays before them."""
+    regions = _Regions(program, steps)
+    sets = set()
     for step in steps:
-        if isinstance(step, Loop):
-            for statement in step.body:
-                if statement.out.offset:  # what one step adds to another must not be set later on
-                    base = program.base(statement.out.name)
-                    partial.add(base)
-                    regions.setdefault(base, []).append(whole_of(program.arrays[base]))
         body = step.body if isinstance(step, Loop) else (step,)
+        if isinstance(step, Loop):
+            for statement in body:
+                if statement.out.offset:  # what one step adds to another must not be set later on
+                    regions.zero_first(program.base(statement.out.name))
         for statement in body:
             for ref in statement.inputs if gradients else ():
-                read(ref)
-            order.append((statement, first(statement)))
-    for base, known in regions.items():
-        whole = whole_of(program.arrays[base])
-        if program.arrays[base].role in ("value", "gradient") and not _covers(whole, known):
-            partial.add(base)
-    sets = {id(statement) for statement, is_first in order if is_first}
+                regions.read(ref)
+            if regions.write(statement):
+                sets.add(id(statement))
+    regions.find_gaps()
 
     def settled(statement: Statement) -> Statement:
         return replace(statement, accumulate=False) if id(statement) in sets else statement
 
-    found: list[Step] = []
-    for step in steps:
-        if isinstance(step, Loop):
-            found.append(Loop(step.direction, tuple(settled(s) for s in step.body)))
-        else:
-            found.append(settled(step))
     fills: list[Step] = [
-        Statement("fill", Ref(base), (), False, (("value", 0),)) for base in sorted(partial)
+        Statement("fill", Ref(base), (), False, (("value", 0),)) for base in sorted(regions.zeroed)
     ]
-    return found, fills
+    return map_statements(steps, settled), fills
+
+
+class _Regions:
+    """The regions of every array that are set so far, and the arrays that must begin as zeros."""
+
+    def __init__(self, program: Program, steps: Sequence[Step]) -> None:
+        self.program = program
+        self.made = {program.base(statement.out.name) for statement in statements(steps)}
+        self.known: dict[str, list[Region]] = {}
+        self.zeroed: set[str] = set()
+
+    def zero_first(self, base: str) -> None:
+        """Let an array be filled with zeros; then all of it is set."""
+        self.zeroed.add(base)
+        self.known.setdefault(base, []).append(whole_of(self.program.arrays[base]))
+
+    def write(self, statement: Statement) -> bool:
+        """Take in what a statement writes; return whether it is to set it."""
+        base = self.program.base(statement.out.name)
+        region = region_of(self.program, statement.out)
+        known = self.known.setdefault(base, [])
+        if region is not None and not statement.accumulate:
+            known.append(region)
+            return True
+        if region is not None and any(_inside(region, other) for other in known):
+            return False
+        if region is None or any(overlap(region, other) for other in known):
+            self.zero_first(base)
+            return False
+        known.append(region)
+        return True
+
+    def read(self, ref: Ref) -> None:
+        """See that what a statement reads is set, if statements make it at all."""
+        base = self.program.base(ref.name)
+        array = self.program.arrays[base]
+        if base not in self.made or array.role != "value":
+            return
+        region = region_of(self.program, ref) or whole_of(array)
+        if not _covers(region, self.known.setdefault(base, [])):
+            self.zero_first(base)
+
+    def find_gaps(self) -> None:
+        """Let what is set only in part begin as zeros."""
+        for base, known in self.known.items():
+            array = self.program.arrays[base]
+            if array.role in ("value", "gradient") and not _covers(whole_of(array), known):
+                self.zeroed.add(base)
 
 
 def whole_of(array: Array) -> Region:
