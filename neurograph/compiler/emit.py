@@ -298,7 +298,7 @@ class Emitter:
 
     # the whole text ---------------------------------------------------------------------------
 
-    def function(self, name: str, steps: tuple[Step, ...], tail: list[str] | None = None) -> str:
+    def function(self, name: str, steps: tuple[Step, ...]) -> str:
         """Return the text of a function that runs the steps."""
         self.body = []
         for step in steps:
@@ -306,7 +306,7 @@ class Emitter:
                 self._loop(step)
             else:
                 self._statement(step)
-        lines = [*self.body, *(f"    {line}" for line in tail or [])] or ["    pass"]
+        lines = self.body or ["    pass"]
         self._written += lines
         return "\n".join([f"def {name}():", *lines])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.compiler.aggregate import Incoming, aggregate_layer, check_fed, combine
+from neurograph.compiler.aggregate import Incoming, check_fed, combine
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.blocks import Arrangement, Block
 from neurograph.compiler.edge_kernels import EdgeKernels, Into
@@ -72,12 +72,12 @@ class Irregular:
                 (after, "nodes_final", (-after, None)),
             ):
                 if count:
-                    self._declare_initial(builder.part(base, (place,), name), count)
+                    self._declare_initial(builder.part(base, (place,), name))
         self.lowering.values[group.name, "output"] = self.rows
         self.lowering.outputs[id(group)] = self.rows
         self._declare_inputs()
 
-    def _declare_initial(self, place: str, count: int) -> None:
+    def _declare_initial(self, place: str) -> None:
         initial = np.zeros(self.group.size)
         nodes = self.network.handmade.nodes
         initial[self.row] = [node.initial for node in nodes]
@@ -209,10 +209,6 @@ class Irregular:
             addresses = np.zeros_like(ups)
         owner = self.kernels.owner(bundle.parameter, bundle.constant)
         return Edges(ups, downs, np.full(len(ups), owner), addresses)
-
-    def aggregate_layer(self, layer: Layer, net: Ref) -> None:
-        """Lower a library layer with another aggregation than the sum by its explicit edges."""
-        aggregate_layer(self, layer, net)
 
     def source_rows(self, source: int, delay: int) -> Ref:
         """Return the rows of a source (-1: the hand-made nodes), ``delay`` steps late."""

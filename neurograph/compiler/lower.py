@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from neurograph.compiler.aggregate import aggregate_layer
 from neurograph.compiler.backward import shifted
 from neurograph.compiler.builder import Builder
 from neurograph.compiler.cells import lower_cell
@@ -260,13 +261,11 @@ class Lowering:
         """Return an array of the present layer as an operand."""
         return Ref(name, 0 if self.looping and layer.sequence else None)
 
-    def reshaped(self, ref: Ref, dims: tuple[int, ...], sequence: bool) -> Ref:
+    def reshaped(self, ref: Ref, dims: tuple[int, ...]) -> Ref:
         """Return an operand with other node dimensions."""
-        return Ref(self.builder.reshape(ref.name, (*self._lead_of(ref.name), *dims)), ref.offset)
-
-    def _lead_of(self, name: str) -> tuple[Dim, ...]:
-        array = self.builder.arrays[name]
-        return array.dims[: array.lead]
+        array = self.builder.arrays[ref.name]
+        lead = array.dims[: array.lead]
+        return Ref(self.builder.reshape(ref.name, (*lead, *dims)), ref.offset)
 
     # one layer --------------------------------------------------------------------------------
 
@@ -347,7 +346,7 @@ class Lowering:
             name = self.builder.constant(layer.activation.name, layer.activation)
             self.builder.emit("activate", out_ref, net_ref, accumulate=False, function=name)
         if layer.mask is not None:
-            mask = self.reshaped(self.read(layer.mask), (1,) * len(layer.shape), True)
+            mask = self.reshaped(self.read(layer.mask), (1,) * len(layer.shape))
             before = Ref(held, -self.direction)
             self.builder.emit(
                 "hold", self.here(held, layer), out_ref, before, mask, accumulate=False
@@ -397,7 +396,7 @@ class Lowering:
         elif len(simple) == len(layer.incoming) and not self.irregular.feeds(layer):
             self._combine(layer, net)
         else:
-            self.irregular.aggregate_layer(layer, net)
+            aggregate_layer(self.irregular, layer, net)
 
     def _is_pooling(self, layer: Layer) -> bool:
         """Whether one pooling, for which there is a kernel, is all that feeds a layer."""
@@ -444,7 +443,7 @@ class Lowering:
             if bundle.source.role == "const":
                 operands.append(Ref(self.table(f"{layer.name}_one", 1.0, layer.shape)))
                 continue
-            source = self.reshaped(self.read(bundle.source, bundle.delay), layer.shape, True)
+            source = self.reshaped(self.read(bundle.source, bundle.delay), layer.shape)
             operands.append(source)
             self.note(bundle, layer.aggregation, "one connection a pair, weight 1")
         if layer.aggregation == "mean":

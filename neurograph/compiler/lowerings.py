@@ -20,9 +20,9 @@ def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
         lowering.irregular.add_bundle(bundle, net)
         return
     if bundle.parameter is None:
-        out = lowering.reshaped(net, (bundle.positions, bundle.units), bundle.target.sequence)
+        out = lowering.reshaped(net, (bundle.positions, bundle.units))
         source = lowering.read(bundle.source, bundle.delay)
-        x = lowering.reshaped(source, (bundle.positions,), bundle.source.sequence)
+        x = lowering.reshaped(source, (bundle.positions,))
         lowering.note(bundle, "spread", "one node feeds a row of nodes")
         builder.emit("spread", out, x)
         return
@@ -39,9 +39,9 @@ def _dense(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
         kernel = _without(lowering, bundle, kernel)
     source = lowering.read(bundle.source, bundle.delay)
     positions = () if bundle.positions == 1 else (bundle.positions,)
-    x = lowering.reshaped(source, (*positions, bundle.inputs), bundle.source.sequence)
+    x = lowering.reshaped(source, (*positions, bundle.inputs))
     lowering.note(bundle, "product", _reason(bundle))
-    out = lowering.reshaped(net, (*positions, bundle.units), bundle.target.sequence)
+    out = lowering.reshaped(net, (*positions, bundle.units))
     if bundle.target.sequence and not bundle.source.sequence:
         once = builder.array(f"{bundle.target.name}_once", ("B", *positions, bundle.units))
         builder.emit("product", once, x, kernel)
@@ -72,8 +72,8 @@ def _lookup(lowering: Lowering, bundle: DenseConnections, net: Ref) -> None:
     """Take rows of the kernel by the index that the one-hot source was made from."""
     index = bundle.source.incoming[0].source
     positions, units = bundle.positions, bundle.units
-    x = lowering.reshaped(lowering.read(index), (positions,), index.sequence)
-    out = lowering.reshaped(net, (positions, units), bundle.target.sequence)
+    x = lowering.reshaped(lowering.read(index), (positions,))
+    out = lowering.reshaped(net, (positions, units))
     assert bundle.parameter is not None
     lowering.note(bundle, "lookup", "the source is one-hot: rows of the kernel by index")
     lowering.builder.emit("lookup", out, x, lowering.parameter(bundle.parameter))
@@ -103,15 +103,15 @@ def _bias(lowering: Lowering, bundle: BiasConnections, net: Ref) -> None:
     out = net
     if bundle.target.shape[-1:] != (bundle.channels,):
         dims = (size // bundle.channels, bundle.channels)
-        out = lowering.reshaped(net, dims if dims[0] > 1 else (size,), bundle.target.sequence)
+        out = lowering.reshaped(net, dims if dims[0] > 1 else (size,))
     lowering.builder.emit("bias", out, vector)
 
 
 def _one_to_one(lowering: Lowering, bundle: OneToOneConnections, net: Ref) -> None:
     builder = lowering.builder
     source = lowering.read(bundle.source, bundle.delay)
-    source = lowering.reshaped(source, bundle.source_shape, bundle.source.sequence)
-    out = lowering.reshaped(net, bundle.target_shape, bundle.target.sequence)
+    source = lowering.reshaped(source, bundle.source_shape)
+    out = lowering.reshaped(net, bundle.target_shape)
     source = _block(lowering, source, bundle.source_start, bundle.block)
     out = _block(lowering, out, bundle.target_start, bundle.block)
     lowering.note(bundle, "copy" if bundle.parameter is None else "scale", "node i feeds node i")
@@ -123,8 +123,8 @@ def _one_to_one(lowering: Lowering, bundle: OneToOneConnections, net: Ref) -> No
     if bundle.parameter.size != bundle.block[-1]:
         rest = int(np.prod(bundle.block)) // bundle.parameter.size
         dims = (rest, bundle.parameter.size) if rest > 1 else (bundle.parameter.size,)
-        source = lowering.reshaped(source, dims, bundle.source.sequence)
-        out = lowering.reshaped(out, dims, bundle.target.sequence)
+        source = lowering.reshaped(source, dims)
+        out = lowering.reshaped(out, dims)
     if bundle.target.sequence and not bundle.source.sequence:
         once = builder.array(f"{bundle.target.name}_once", builder.arrays[source.name].dims)
         builder.emit("scale", once, source, weights)

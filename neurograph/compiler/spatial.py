@@ -11,8 +11,8 @@ def _convolution(lowering: Lowering, bundle: ConvolutionConnections, net: Ref) -
     geometry, builder = bundle.geometry, lowering.builder
     kernel = builder.reshape(lowering.parameter(bundle.parameter), geometry.kernel_shape)
     source = lowering.read(bundle.source, bundle.delay)
-    x = lowering.reshaped(source, geometry.in_shape, bundle.source.sequence)
-    out = lowering.reshaped(net, geometry.out_shape, bundle.target.sequence)
+    x = lowering.reshaped(source, geometry.in_shape)
+    out = lowering.reshaped(net, geometry.out_shape)
     name = builder.constant("convolution", geometry)
     rows, columns = geometry.kernel
     lowering.note(bundle, "convolve", f"windows of {rows}x{columns} share one kernel")
@@ -27,8 +27,8 @@ def _convolution(lowering: Lowering, bundle: ConvolutionConnections, net: Ref) -
 def _pooling(lowering: Lowering, bundle: PoolingConnections, net: Ref) -> None:
     geometry, builder = bundle.geometry, lowering.builder
     source = lowering.read(bundle.source, bundle.delay)
-    x = lowering.reshaped(source, geometry.in_shape, bundle.source.sequence)
-    out = lowering.reshaped(net, geometry.out_shape, bundle.target.sequence)
+    x = lowering.reshaped(source, geometry.in_shape)
+    out = lowering.reshaped(net, geometry.out_shape)
     name = builder.constant("pooling", geometry)
     rows, columns = geometry.kernel
     kind = bundle.target.aggregation

@@ -34,13 +34,13 @@ def _step(lowering: Lowering, bundle: StepConnections, net: Ref) -> None:
             "copy", net, lowering.builder.reshape(final, ("B", *bundle.target.shape))
         )
         return
-    source = lowering.reshaped(lowering.read(bundle.source), bundle.target.shape, True)
+    source = lowering.reshaped(lowering.read(bundle.source), bundle.target.shape)
     lowering.note(bundle, "step", f"step {bundle.step} of the sequence")
     lowering.builder.emit("step", net, source, at=bundle.step)
 
 
 def _reverse(lowering: Lowering, bundle: ReverseConnections, net: Ref) -> None:
-    source = lowering.reshaped(lowering.read(bundle.source), bundle.target.shape, True)
+    source = lowering.reshaped(lowering.read(bundle.source), bundle.target.shape)
     lowering.note(bundle, "reverse", "time turned round")
     lowering.builder.emit("reverse", net, source)
 
