@@ -12,6 +12,7 @@ from neurograph.compiler.lower import Lowering, Row
 from neurograph.compiler.passes import run_passes
 from neurograph.compiler.program import (
     Array,
+    Attribute,
     Dim,
     Program,
     Ref,
@@ -83,7 +84,7 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
     program = run_passes(settle(lowering.run()), options.passes, "forward", keep=options.keep)
     targets: tuple[str, ...] = ()
     if options.losses:
-        program, targets = add_backward(network, program, lowering, options)
+        program, targets = add_backward(program, lowering, options)
     program = run_passes(program, options.passes, "whole", keep=options.keep)
     return Built(
         program,
@@ -102,55 +103,12 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
 
 
 def add_backward(
-    network: Network, program: Program, lowering: Lowering, options: Options
+    program: Program, lowering: Lowering, options: Options
 ) -> tuple[Program, tuple[str, ...]]:
     """Return the program with losses and the backward pass, and the names of the targets."""
-    roots = [
-        name
-        for name, parameter in lowering.parameter_of.items()
-        if parameter.trainable or options.keep
-    ]
-    if options.inputs_too or options.keep:
-        roots += [
-            name
-            for name, array in program.arrays.items()
-            if array.role == "input" and array.dtype == options.dtype
-        ]
-    if options.keep:
-        roots += [name for (_, what), name in program.values.items() if what != "output"]
+    roots = _roots(program, lowering, options)
     backward = Backward(program, options.dtype, roots, options.truncate)
-    masks = output_masks(network)
-    targets: list[str] = []
-    weights: list[str] = []
-    for number, (output, loss) in enumerate(zip(program.outputs, options.losses, strict=True)):
-        array = program.arrays[output]
-        several = f"_{number}" if len(program.outputs) > 1 else ""
-        targets.append(_target(backward, array, loss, f"target{several}"))
-        inputs = [Ref(output), Ref(targets[-1])]
-        mask = masks[number]
-        if options.weighted:
-            lead = tuple(dim for dim in array.dims if isinstance(dim, str))
-            dims: tuple[Dim, ...] = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
-            weights.append(backward.builder.array(f"sample_weight{several}", dims, "target"))
-            inputs.append(Ref(weights[-1]))
-        if mask is not None and loss.counts_steps is not None:
-            steps = lowering.outputs[id(mask)]
-            inputs[2:] = [_step_weight(backward, array, steps, inputs[2:], loss.counts_steps)]
-        name = backward.builder.constant(f"loss_{number}_function", loss)
-        weight = options.loss_weights[number] if options.loss_weights else 1.0
-        factor = {} if weight == 1.0 else {"factor": weight}
-        d_output = own = backward.of(Ref(output))
-        if output in program.outputs[:number]:  # a loss writes its gradient, so it cannot add
-            own = Ref(backward.builder.like(f"{d_output.name}{several}", d_output.name))
-        backward.builder.emit(
-            "loss",
-            own,
-            *inputs,
-            loss=name,
-            **factor,  # type: ignore[arg-type]
-        )
-        if own is not d_output:
-            backward.add("copy", d_output, own)
+    targets = _add_losses(backward, lowering, options)
     for statement in statements(program.forward):
         if statement.op == "apply":  # the function adds to the gradients of its own parameters
             for ref in statement.inputs[1:]:
@@ -177,10 +135,59 @@ def add_backward(
             backward=tuple(backward.builder.steps),
         )
     )
-    return (
-        replace(found, forward=program.forward, values=values, kept=gradients + program.kept),
-        (*targets, *weights),
-    )
+    whole = replace(found, forward=program.forward, values=values, kept=gradients + program.kept)
+    return whole, targets
+
+
+def _roots(program: Program, lowering: Lowering, options: Options) -> list[str]:
+    """Return the arrays whose gradients are asked for."""
+    roots = [
+        name
+        for name, parameter in lowering.parameter_of.items()
+        if parameter.trainable or options.keep
+    ]
+    if options.inputs_too or options.keep:
+        roots += [
+            name
+            for name, array in program.arrays.items()
+            if array.role == "input" and array.dtype == options.dtype
+        ]
+    if options.keep:
+        roots += [name for (_, what), name in program.values.items() if what != "output"]
+    return roots
+
+
+def _add_losses(backward: Backward, lowering: Lowering, options: Options) -> tuple[str, ...]:
+    """Add the loss of every output; return the names of the targets, then of their weights."""
+    outputs, builder = backward.program.outputs, backward.builder
+    masks = output_masks(lowering.network)
+    targets: list[str] = []
+    weights: list[str] = []
+    for number, (output, loss, mask) in enumerate(zip(outputs, options.losses, masks, strict=True)):
+        array = backward.program.arrays[output]
+        several = f"_{number}" if len(outputs) > 1 else ""
+        targets.append(_target(backward, array, loss, f"target{several}"))
+        weighting: list[Ref] = []
+        if options.weighted:
+            lead = tuple(dim for dim in array.dims if isinstance(dim, str))
+            dims: tuple[Dim, ...] = (*lead, *(1 for dim in array.dims if isinstance(dim, int)))
+            weights.append(builder.array(f"sample_weight{several}", dims, "target"))
+            weighting = [Ref(weights[-1])]
+        if mask is not None and loss.counts_steps is not None:
+            steps = lowering.outputs[id(mask)]
+            weighting = [_step_weight(backward, array, steps, weighting, loss.counts_steps)]
+        attributes: dict[str, Attribute] = {
+            "loss": builder.constant(f"loss_{number}_function", loss)
+        }
+        if options.loss_weights and options.loss_weights[number] != 1.0:
+            attributes["factor"] = options.loss_weights[number]
+        d_output = own = backward.of(Ref(output))
+        if output in outputs[:number]:  # a loss writes its gradient, so it cannot add
+            own = Ref(builder.like(f"{d_output.name}{several}", d_output.name))
+        builder.emit("loss", own, output, targets[-1], *weighting, given=attributes)
+        if own is not d_output:
+            backward.add("copy", d_output, own)
+    return (*targets, *weights)
 
 
 def _step_weight(

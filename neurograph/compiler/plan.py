@@ -61,40 +61,8 @@ class Plan:
         storage = assign(program, sizes, reuse, in_place)
         self.bytes = storage.bytes
         emitter = Emitter(program, sizes, storage)
-        forward = emitter.function("forward", program.forward)
-        several = False
-        if program.backward:
-            backward = emitter.function("backward", program.backward)
-            several = len(emitter.losses) > 1
-            kept = [f"    losses[:] = {', '.join(emitter.losses)}"] if several else []
-            tail = f"    return {' + '.join(emitter.loss_terms) or '0.0'}"
-            backward = "\n".join([backward, *kept, tail])
-        parts = [f'"""{json.dumps(title)[1:-1]}"""', "import numpy as np"]
-        declarations = emitter.declarations()
-        text = "\n".join([*declarations, forward, backward if program.backward else ""])
-        called = set(re.findall(r"\b(\w+)\(", text))
-        parts += [
-            f"from {module} import {kernel}"
-            for kernel, module in KERNELS.items()
-            if kernel in called
-        ]
-        total = len(arena.parameters)
-        parts += [
-            "",
-            "if 'parameters' not in globals():  # on its own, the text begins with zeros",
-            f"    parameters = np.zeros({total}, np.{arena.dtype})",
-            f"    gradients = np.zeros({total}, np.{arena.dtype})",
-            "",
-            *declarations,
-            *([f"losses = [0.0] * {len(emitter.losses)}  # of each output"] if several else []),
-            "",
-            "",
-            forward,
-        ]
-        if program.backward:
-            parts += ["", "", backward]
+        self.source = _text(emitter, program, arena, title)
         self.given = emitter.given
-        self.source = "\n".join(parts) + "\n"
         self.arrays: dict[str, Any] = {
             "parameters": arena.parameters,
             "gradients": arena.gradients,
@@ -163,13 +131,41 @@ class Plan:
             if array.view is None or name not in self.arrays:
                 continue
             base = array.view.base
-            while base not in self.arrays:  # written into this view
-                base = arrays[base].view.base  # type: ignore[union-attr]
+            while base not in self.arrays and (view := arrays[base].view):  # written into this one
+                base = view.base
             if not np.shares_memory(self.arrays[name], self.arrays[base]):
                 raise CompileError(f"{name} is a copy of {base}, not a view")
         for name, base in emitter.row_views.items():
             if not np.shares_memory(self.arrays[name], self.arrays[base]):
                 raise CompileError(f"{name} is a copy of {base}, not a view")
+
+
+def _text(emitter: Emitter, program: Program, arena: Arena, title: str) -> str:
+    """Return the NumPy text: imports, declarations, and the functions."""
+    functions = [emitter.function("forward", program.forward)]
+    several = []
+    if program.backward:
+        backward = [emitter.function("backward", program.backward)]
+        if len(emitter.losses) > 1:
+            several = [f"losses = [0.0] * {len(emitter.losses)}  # of each output"]
+            backward.append(f"    losses[:] = {', '.join(emitter.losses)}")
+        backward.append(f"    return {' + '.join(emitter.loss_terms) or '0.0'}")
+        functions.append("\n".join(backward))
+    declarations = emitter.declarations()
+    called = set(re.findall(r"\b(\w+)\(", "\n".join([*declarations, *functions])))
+    head = [
+        f'"""{json.dumps(title)[1:-1]}"""',
+        "import numpy as np",
+        *(f"from {home} import {kernel}" for kernel, home in KERNELS.items() if kernel in called),
+        "",
+        "if 'parameters' not in globals():  # on its own, the text begins with zeros",
+        f"    parameters = np.zeros({len(arena.parameters)}, np.{arena.dtype})",
+        f"    gradients = np.zeros({len(arena.parameters)}, np.{arena.dtype})",
+        "",
+        *declarations,
+        *several,
+    ]
+    return "\n\n\n".join(["\n".join(head), *functions]) + "\n"
 
 
 def _alone(run: Callable[[], Any]) -> Callable[[], Any]:

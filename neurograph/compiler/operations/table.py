@@ -70,8 +70,8 @@ def turned_back(op: str) -> Gradient:
     def gradient(backward: Backward, statement: Statement) -> None:
         (x,) = statement.inputs
         if backward.wanted(x):
-            d_out = backward.of(statement.out)
-            backward.add(op, backward.of(x), d_out, given=dict(statement.attributes))
+            attributes = dict(statement.attributes)
+            backward.add(op, backward.of(x), backward.of(statement.out), given=attributes)
 
     return gradient
 
