@@ -16,7 +16,7 @@ from neurograph.compiler.emit import Emitter
 from neurograph.compiler.names import KERNELS
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Loop, Program, statements
-from neurograph.compiler.storage import Sizes, assign
+from neurograph.compiler.storage import Sizes, assign, moving_statistics
 from neurograph.errors import CompileError
 from neurograph.graph.layer import Layer
 from neurograph.kernels.blas import single_threaded
@@ -87,13 +87,7 @@ class Plan:
             for statement in statements(program.forward)
             if statement.op == "normalize"
         ]
-        self.moving = [
-            (program.constants[str(statement.get("function"))], statement.inputs[0].name)
-            for statement in statements(program.forward)
-            if statement.op == "apply"
-            and statement.get("training")
-            and hasattr(program.constants[str(statement.get("function"))], "update_moving")
-        ]
+        self.moving = moving_statistics(program)
         self.noise = [
             (name, program.constants[f"{name}_sampler"])
             for name, array in program.arrays.items()

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.operations.elementwise import runs_in_place
-from neurograph.compiler.program import Dim, Loop, Program, Statement, Step
+from neurograph.compiler.program import Dim, Loop, Program, Statement, Step, statements
 from neurograph.errors import CompileError
 from neurograph.functions import Activation
 
@@ -89,6 +90,16 @@ def assign(program: Program, sizes: Sizes, reuse: bool, in_place: bool) -> Stora
     return storage
 
 
+def moving_statistics(program: Program) -> list[tuple[Any, str]]:
+    """Return the functions that take in a batch after a training step, with the array they read."""
+    applied = [
+        (program.constants[str(statement.get("function"))], statement.inputs[0].name)
+        for statement in statements(program.forward)
+        if statement.op == "apply" and statement.get("training")
+    ]
+    return [(function, net) for function, net in applied if hasattr(function, "update_moving")]
+
+
 def _lives(program: Program, steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
     """Return for every array whose memory may be shared the first and the last step it is used.
 
@@ -102,7 +113,8 @@ def _lives(program: Program, steps: Sequence[Step]) -> dict[str, tuple[int, int]
                 first, _ = lives.get(base, (position, position))
                 lives[base] = (first, position)
     end = len(steps) + 1
-    for base in program.results:
+    read_later = {program.base(net) for _, net in moving_statistics(program)}
+    for base in program.results | read_later:
         if base in lives:
             lives[base] = (lives[base][0], end)
     return {
