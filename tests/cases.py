@@ -302,6 +302,20 @@ _stack("batch_normalization_axis", IMAGE, lambda: ng.BatchNormalization(axis=1))
 _stack("batch_normalization_plain", (4,), lambda: ng.BatchNormalization(center=False, scale=False))
 _stack("batch_normalization_frozen", (4,), lambda: ng.BatchNormalization(trainable=False))
 _stack("batch_normalization_sequence", (None, 3), lambda: ng.BatchNormalization())
+_row(
+    "batch_normalization_beside_dense",
+    _branches(ng.Concatenate, ng.BatchNormalization, _tanh(), shape=(4,)),
+)
+
+
+def _normalised_twice() -> Network:
+    x, z = ng.Input((3,), name="x"), ng.Input((3,), name="z")
+    normal = ng.BatchNormalization(momentum=0.5)
+    branches = [normal(ng.Dense(4, activation="tanh")(each)) for each in (x, z)]
+    return Network(inputs=[x, z], outputs=ng.Dense(2)(ng.Multiply()(branches)))
+
+
+_row("batch_normalization_called_twice", _normalised_twice)
 _stack("layer_normalization", (4,), lambda: ng.Dense(5), lambda: ng.LayerNormalization())
 _stack("layer_normalization_axes", (3, 2, 4), lambda: ng.LayerNormalization(axis=(-3, -1)))
 _stack("layer_normalization_plain", (4,), lambda: ng.LayerNormalization(center=False, scale=False))

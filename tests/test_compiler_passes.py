@@ -390,6 +390,7 @@ def test_fold_bias_needs_one_product() -> None:
             f"x = copy(z)\nx += copy(z)\n{FOLD}",
             id="an operand made by several",
         ),
+        pytest.param(("", ""), f"{FOLD}\nz = normalize(x)", id="an operand read in one piece"),
     ],
 )
 def test_fold_bias_leaves(change: tuple[str, str], forward: str) -> None:

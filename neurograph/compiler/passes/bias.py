@@ -7,6 +7,7 @@ from dataclasses import replace
 from neurograph.compiler.program import Array, Program, Ref, Statement, View, statements
 
 ELEMENTWISE = ("activate", "multiply", "softmax", "copy")  # they write to any view
+WHOLE = ("normalize", "rescale")  # they read arrays in one piece
 SMALL = 64  # above so many inputs or outputs the product is worth more than the calls saved
 
 
@@ -85,9 +86,11 @@ def _is_own(program: Program, x: Array) -> bool:
     ):
         return False
     makers = [s for s in statements(program.forward) if s.out.name == x.name]
+    readers = [s for s in statements(program.forward) if Ref(x.name) in s.inputs]
     return (
         len(makers) <= 1
         and all(maker.op in ELEMENTWISE for maker in makers)
+        and not any(reader.op in WHOLE for reader in readers)
         and x.name not in program.results
     )
 
