@@ -119,6 +119,17 @@ def test_step_by_step_is_all_steps_at_once(seed):
         np.testing.assert_allclose(parameter.gradient, before, rtol=1e-12, atol=1e-14)
 
 
+def test_a_weight_that_no_connection_uses_any_more_has_no_gradient():
+    net = ng.Network([ng.Input((1,)), ng.Dense(1, use_bias=False)], seed=0)
+    for remove in (False, True):
+        if remove:
+            net.layer("dense")[0].upstream[0].remove()
+        forward(net, [1.0])
+        backward(net, [[1.0]])
+        calc_gradients(net)
+        assert net.parameters["dense/kernel"].gradient.tolist() == [[0.0 if remove else 1.0]]
+
+
 # recurrence, worked out in matrices --------------------------------------------------------------
 
 

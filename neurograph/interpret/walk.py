@@ -88,7 +88,11 @@ class Walk:
         self.clocks = clocks(network)
         self.units = self._make_units()
         self.with_partials: list[Connection] = []
-        used: dict[int, Parameter] = {}
+        used: dict[int, Parameter] = {
+            id(bundle.parameter): bundle.parameter
+            for bundle in network.bundles
+            if bundle.parameter is not None
+        }
         directions = {
             id(node): stage.direction
             for stage in self.stages
