@@ -82,6 +82,14 @@ def test_validation_weights_and_regularizers_count():
     assert history.history["val_loss"][0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_regularizers_of_what_is_not_trained_count_nowhere():
+    layers = [ng.Input((3,)), ng.Dense(2, kernel_regularizer="l2(0.5)", trainable=False)]
+    model = ng.Network(layers, seed=1).compile("sgd", "mse", dtype="float64")
+    plain = np.mean((model.predict(X) - Y) ** 2)
+    found = [model.evaluate(X, Y), model.gradients(X, Y), model.train_on_batch(X, Y)]
+    np.testing.assert_allclose(found, plain, rtol=1e-12)
+
+
 def batches(size=8):
     return [(X[k : k + size], Y[k : k + size]) for k in range(0, 50, size)]
 

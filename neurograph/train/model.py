@@ -299,11 +299,11 @@ class Model(ModelVerbs):
         return [whole, *parts, *self.metric_values()]
 
     def penalty(self) -> float:
-        """Return what the regularizers add to the loss."""
+        """Return what the regularizers of all that is trained add to the loss."""
         return sum(
             float(parameter.regularizer(parameter.value))
             for parameter in self.network.parameters.values()
-            if parameter.regularizer is not None
+            if parameter.regularizer is not None and parameter.trainable
         )
 
     def update_metrics(
