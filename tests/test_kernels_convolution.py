@@ -373,6 +373,20 @@ def threads_of_blas():
     return {each["num_threads"] for each in info if each["user_api"] == "blas"}
 
 
+def test_a_team_warns_of_numbers_no_more_than_its_caller():
+    pytest.importorskip("threadpoolctl")
+    results = np.ones(2)
+
+    def overflow(member):
+        results[member] = np.float64(1e300) * np.float64(1e300 + member)
+
+    with np.errstate(all="ignore"):
+        Team(2).run(overflow)
+    assert np.isinf(results).all()
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        Team(2).run(overflow)
+
+
 def test_products_are_single_threaded_while_a_team_is_at_work():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     team, seen = Team(2), []

@@ -255,7 +255,8 @@ def _wait(lock: threading.Lock) -> KeyboardInterrupt | None:
 
 def _serve(orders: _Orders, member: int) -> None:
     """Do every task that is given until the team is gone."""
-    np.setbufsize(_BUFFER)  # the setting belongs to a thread
+    np.setbufsize(_BUFFER)  # the setting belongs to a thread, and so does the next:
+    np.seterr(all="ignore")  # only the caller warns of numbers, if it has not been told not to
     start, finish = orders.start[member - 1], orders.finish[member - 1]
     while True:
         start.acquire()
