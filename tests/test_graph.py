@@ -272,6 +272,30 @@ def test_removed_dense_connection_stays_out():
     assert kernel.value[1, 0] == 0.0
 
 
+def test_a_weight_that_another_connection_uses_stays_when_one_is_removed():
+    a, b = ng.Input((2,), name="a"), ng.Input((2,), name="b")
+    both = ng.Dense(3, name="both")
+    net = ng.Network(inputs=[a, b], outputs=[both(a), both(b)], seed=0)
+    here, there = (net.layer(each)[1].upstream[0] for each in ("both", "both_1"))
+    weight = here.weight
+    here.remove()
+    assert (there.weight, there.trainable, len(net.connections)) == (weight, True, 17)
+    there.remove()
+    kernel = net.parameters["both/kernel"]
+    assert (kernel.value[0, 1], kernel.is_trainable_at(1), len(net.connections)) == (0.0, False, 16)
+
+
+def test_a_bundle_that_a_table_has_replaced_says_so():
+    net = ng.Network([ng.Input((5, 1)), ng.Conv1D(1, 2)], seed=0)
+    first, second = list(net.layer("conv1d").incoming[0])[:2]
+    bundle = net.layer("conv1d").incoming[0]
+    first.remove()
+    second.remove()
+    assert len(net.connections) == 4 * 3 - 2
+    with pytest.raises(ng.GraphError, match="input -> conv1d: this bundle is no longer there, a"):
+        next(iter(bundle)).remove()
+
+
 def test_frozen_connection_does_not_learn():
     net, _ = diamond()
     net.find("h->y").trainable = False

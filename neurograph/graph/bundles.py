@@ -84,7 +84,7 @@ class DenseConnections(Bundle):
         return self.positions * self.inputs * self.units - removed
 
     def remove(self, connection: Connection) -> None:
-        """Take one connection out: its weight becomes 0 and stays so."""
+        """Take one connection out; a weight that no other uses becomes 0 and stays so."""
         if self.positions > 1 or self.parameter is None or self.target.aggregation != "sum":
             super().remove(connection)
             return
@@ -99,9 +99,22 @@ class DenseConnections(Bundle):
             self.mask = np.zeros((self.inputs, self.units), dtype=bool)
         self.mask[rows, units] = True
         addresses = self._addresses(rows, units)
-        self.parameter.value.reshape(-1)[addresses] = 0.0
-        self.parameter.freeze(addresses)
+        unused = addresses[~np.isin(addresses, self._used_elsewhere())]
+        self.parameter.value.reshape(-1)[unused] = 0.0
+        self.parameter.freeze(unused)
         self.target.rewire()
+
+    def _used_elsewhere(self) -> Indices:
+        """Return the addresses of the kernel that other connections of the network use."""
+        network, found = self.target.network, [NO_EDGES]
+        if network is not None:
+            sharing = [each for each in network.bundles if each.parameter is self.parameter]
+            found += [each.edges()[2] for each in sharing if each is not self]
+            made = network.handmade.connections
+            found.append(
+                np.array([each.index for each in made if each.parameter is self.parameter], int)
+            )
+        return np.concatenate(found)
 
     def describe(self) -> dict[str, Any]:
         """Return what, beside source, target, delay and parameter, rebuilds it."""

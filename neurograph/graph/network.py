@@ -530,6 +530,11 @@ class Network(NetworkVerbs):
         """Replace a patterned bundle by an explicit table of the same connections."""
         ups, downs, addresses = bundle.edges()
         target = bundle.target
+        if bundle not in target.incoming:
+            raise GraphError(
+                f"{bundle.label}: this bundle is no longer there, a table has taken its place when "
+                f"a connection was removed; take the connections from layer.incoming again"
+            )
         place = target.incoming.index(bundle)
         if bundle.parameter is None and bundle.constant != 1.0:
             raise GraphError(f"{bundle.label}: its connections cannot be removed one by one")
