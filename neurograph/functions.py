@@ -191,6 +191,8 @@ def get_activation(spec: str | Activation | None) -> Activation:
     ------
     UnknownNameError
         If no activation has that name; the message offers the nearest.
+    OptionError
+        If it is a function that no name was given to yet.
 
     >>> get_activation("linear").name, get_activation(None).name
     ('identity', 'identity')
@@ -200,6 +202,11 @@ def get_activation(spec: str | Activation | None) -> Activation:
     if isinstance(spec, Activation):
         return spec
     row = ACTIVATIONS.get(_ALIASES.get(spec, spec)) if isinstance(spec, str) else None
+    if callable(spec):
+        raise OptionError(
+            f"an activation is given by its name; ng.register_activation(name, function, "
+            f"derivative) gives one to {spec!r}"
+        )
     if row is None:
         raise unknown("activation", spec, [*ACTIVATIONS, *_ALIASES, "softmax"])
     return row
@@ -231,7 +238,8 @@ def register_activation(
     Raises
     ------
     OptionError
-        If the name belongs to an activation that ships with neurograph.
+        If the name is no string or belongs to an activation that ships with neurograph, or there
+        are no two functions.
 
     Examples
     --------
@@ -241,6 +249,11 @@ def register_activation(
     """
     if name in _SHIPPED or name in _ALIASES or name == "softmax":
         raise OptionError(f"register_activation: {name!r} ships with neurograph; choose a new name")
+    if not (isinstance(name, str) and callable(function) and callable(derivative)):
+        raise OptionError(
+            f"register_activation: give a name, a function and its derivative, got {name!r}, "
+            f"{function!r}, {derivative!r}"
+        )
     row = Activation(name, function, derivative, notes, kinks, analytic)
     ACTIVATIONS[name] = row
     return row

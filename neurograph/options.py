@@ -78,6 +78,17 @@ def whole(what: str, value: object, *, least: int = 0) -> int:
     return int(found)
 
 
+def text(what: str, value: object) -> str:
+    """Return `value` if it is a string, or raise an OptionError.
+
+    >>> text("name", "h")
+    'h'
+    """
+    if not isinstance(value, str):
+        raise OptionError(f"{what} must be a string, got {value!r}")
+    return value
+
+
 def random_generator(what: str, seed: int | np.random.Generator | None) -> np.random.Generator:
     """Return the random generator that a seed stands for, or raise an OptionError.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurograph.errors import DataError, ShapeError
+from neurograph.options import text
 
 Array = NDArray[Any]
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
@@ -81,7 +82,7 @@ class Parameter:
         initializer: Initializer | None = None,
         regularizer: Any = None,
     ) -> None:
-        self.name = name
+        self.name = text("a parameter's name", name or "")
         self._trainable = trainable
         self._regularizer = regularizer
         self.initializer = initializer
@@ -94,9 +95,7 @@ class Parameter:
         self._flat: MutableSequence[float] = []
         self._gradient_flat: MutableSequence[float] = []
         if value is not None:
-            array = np.array(value, dtype=np.float64, order="C")
-            if not np.isfinite(array).all():
-                raise DataError(f"parameter {name or '(unnamed)'!r}: its value is not finite")
+            array = self._numbers(value)
             self.shape: tuple[int, ...] = array.shape
             self._bind(array, np.zeros_like(array))
         elif shape is not None:
@@ -149,15 +148,23 @@ class Parameter:
 
     @value.setter
     def value(self, new: ArrayLike) -> None:
-        array = np.asarray(new)
+        array = self._numbers(new)
         if array.shape != self.shape:
             raise ShapeError(
                 f"parameter {self.name!r}: got a value of shape {array.shape}, "
                 f"expected {self.shape}"
             )
-        if not np.isfinite(array).all():
-            raise DataError(f"parameter {self.name!r}: the value given is not finite")
         self.value[...] = array
+
+    def _numbers(self, value: ArrayLike) -> Array:
+        what = f"parameter {self.name or '(unnamed)'!r}"
+        try:
+            array = np.array(value, dtype=np.float64, order="C")
+        except (TypeError, ValueError):
+            raise DataError(f"{what}: its value is no array of numbers: {value!r:.60}") from None
+        if not np.isfinite(array).all():
+            raise DataError(f"{what}: its value is not finite")
+        return array
 
     @property
     def gradient(self) -> Array:

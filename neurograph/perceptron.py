@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurograph.errors import DataError, OptionError, ShapeError
 from neurograph.functions import Activation
 from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode, InputNode, Node
+from neurograph.options import number, whole
 
 Labels = Sequence[float]
 Vectors = Sequence[Sequence[float]]
@@ -73,10 +75,19 @@ class Perceptron:
         """The weights of the inputs."""
         return [float(connection.weight) for connection in self.connections[:-1]]
 
+    @weights.setter
+    def weights(self, weights: Sequence[float]) -> None:
+        for connection, weight in zip(self.connections, self._vector(weights), strict=False):
+            connection.weight = weight
+
     @property
     def bias(self) -> float:
         """The weight of the constant."""
         return float(self.connections[-1].weight)
+
+    @bias.setter
+    def bias(self, bias: float) -> None:
+        self.connections[-1].weight = bias
 
     def predict(self, input_vec: Sequence[float]) -> float:
         """Return the output for one vector.
@@ -111,20 +122,16 @@ class Perceptron:
         DataError, ShapeError, OptionError
             Vectors, labels, iteration or rate cannot be; no weight has changed then.
         """
+        rate = number(f"{self.kind}: rate", rate, least=0)
+        iteration = whole(f"{self.kind}: iteration", iteration)
+        if not isinstance(input_vecs, Iterable):
+            raise DataError(f"{self.kind}: expected a list of vectors, got {input_vecs!r}")
         vectors = [self._vector(vector) for vector in input_vecs]
-        wanted = np.asarray(labels, dtype=float).reshape(-1).tolist()
+        wanted = self._numbers(labels, "a list of labels").reshape(-1).tolist()
         if len(vectors) != len(wanted) or not wanted:
             raise DataError(
                 f"{self.kind}: got {len(vectors)} vectors and {len(wanted)} labels, expected as "
                 f"many labels as vectors, and at least one"
-            )
-        if not np.isfinite(wanted).all():
-            raise DataError(f"{self.kind}: the labels are not all finite numbers")
-        if not np.isfinite(rate) or rate < 0:
-            raise OptionError(f"{self.kind}: the rate is {rate}, expected 0 or more")
-        if not isinstance(iteration, (int, np.integer)) or iteration < 0:
-            raise OptionError(
-                f"{self.kind}: iteration is {iteration!r}, expected a whole number of 0 or more"
             )
         for _ in range(iteration):
             for vector, label in zip(vectors, wanted, strict=True):
@@ -136,17 +143,21 @@ class Perceptron:
             connection.weight += rate * self.node.delta * connection.arriving()
 
     def _vector(self, input_vec: Any) -> list[float]:
-        try:
-            array = np.asarray(input_vec, dtype=float)
-        except (TypeError, ValueError):
-            raise DataError(f"{self.kind}: {input_vec!r} is not a vector of numbers") from None
+        array = self._numbers(input_vec, "a vector")
         if array.shape != (len(self._inputs),):
             raise ShapeError(
                 f"{self.kind}: got a vector of shape {array.shape}, expected ({len(self._inputs)},)"
             )
-        if not np.isfinite(array).all():
-            raise DataError(f"{self.kind}: the vector {array.tolist()} is not finite")
         return array.tolist()  # type: ignore[no-any-return]
+
+    def _numbers(self, values: Any, what: str) -> NDArray[np.float64]:
+        try:
+            array = np.asarray(values, dtype=float)
+        except (TypeError, ValueError):
+            array = np.array(np.nan)
+        if not np.isfinite(array).all():
+            raise DataError(f"{self.kind}: expected {what}, finite numbers, got {values!r}")
+        return array
 
     def __str__(self) -> str:
         weights = ", ".join(f"{weight:.6g}" for weight in self.weights)

@@ -127,7 +127,7 @@ def test_weight_that_is_not_finite(weight):
         ng.Parameter(weight, name="w")
 
 
-@pytest.mark.parametrize("weight", ["1", [1.0], 1j])
+@pytest.mark.parametrize("weight", ["1", [1.0], 1j, 10**400])
 def test_weight_that_is_no_number(weight):
     x, (y,) = ng.InputNode("x"), nodes("y")
     with pytest.raises(ng.DataError, match="x -> y: its weight is"):
@@ -140,7 +140,7 @@ def test_weight_that_is_no_number(weight):
 
 def test_connection_between_names_or_with_half_a_step():
     x, (y,) = ng.InputNode("x"), nodes("y")
-    with pytest.raises(ng.GraphError, match=r"Connection\('x', 'y'\): give the nodes themselves"):
+    with pytest.raises(ng.GraphError, match=r"Connection\('x', 'y'\): give two nodes"):
         ng.Connection("x", "y")
     for delay in (0.5, "1", None):
         with pytest.raises(ng.OptionError, match="a connection's delay is a whole number of steps"):
@@ -193,6 +193,10 @@ def test_sample_of_the_wrong_length(explicit):
         ([[1.0]], [[1.0, 2.0]], 0.1, "1"),
         ([[1.0]], [[1.0, 2.0]], 0.1, -1),
         ([[1.0]], [[1.0, 2.0]], 0.1, 1.5),
+        ([["1"]], [[1.0, 2.0]], 0.1, 1),
+        ([[1.0]], ["ab"], 0.1, 1),
+        (None, [[1.0, 2.0]], 0.1, 1),
+        ([[1.0]], None, 0.1, 1),
         ([], [], 0.1, 1),
     ],
 )
@@ -258,3 +262,75 @@ def test_calculating_a_delayed_connection_outside_of_time():
 def test_delta_before_any_prediction():
     with pytest.raises(ng.GraphError, match="call predict first"):
         ng.Network([2, 1]).calc_delta([1.0])
+
+
+@pytest.fixture
+def layered() -> ng.Network:
+    return ng.Network([2, 3, 1], seed=0)
+
+
+X, Y = ng.InputNode("x"), ng.Node("tanh", name="y")
+WRONG_KINDS = {
+    "upstream": (lambda net: ng.Connection(None, Y, 0.1), "give two nodes"),
+    "downstream": (lambda net: ng.Connection(X, 5, 0.1), "give two nodes"),
+    "parameter": (lambda net: ng.Connection(X, Y, parameter=0.5), "expected an ng.Parameter"),
+    "index": (lambda net: ng.Connection(X, Y, parameter=ng.Parameter(1), index="0"), "is outside"),
+    "value": (lambda net: ng.Parameter([[1], [1, 2]], "w"), "'w': its value is no array of num"),
+    "new value": (lambda net: setattr(ng.Parameter([1]), "value", ["a"]), "is no array of numbers"),
+    "node name": (lambda net: ng.Node(name=5), "a node's name must be a string, got 5"),
+    "layer name": (lambda net: ng.Dense(2, name=5), "Dense: name must be a string, got 5"),
+    "input name": (lambda net: ng.Input(2, name=5), "Input: name must be a string, got 5"),
+    "network name": (lambda net: ng.Network([2, 1], name=5), "Network: name must be a string"),
+    "parameter name": (lambda net: ng.Parameter(1, name=5), "parameter's name must be a string"),
+    "position": (lambda net: ng.Node(position="ab"), "position is whole numbers such as"),
+    "initial": (lambda net: ng.Node(initial=np.nan), "initial output must be a finite number"),
+    "new initial": (lambda net: setattr(Y, "initial", "0"), "y: the initial output must be"),
+    "activation": (lambda net: ng.Node(abs), "ng.register_activation"),
+    "sizes": (lambda net: ng.Network(5), r"Network\(5\): give a list of layer sizes"),
+    "outputs": (lambda net: ng.Network(inputs=X, outputs=[]), "outputs has nothing, expected"),
+    "recipe": (lambda net: ng.Network(inputs=X, outputs=ng.Dense(2)), "outputs has Dense, expect"),
+    "no layer": (lambda net: ng.Network([ng.Input(2), print]), "layers has NoneType, expected"),
+    "weights": (lambda net: net.set_weights(None), "expected a list of weights, got None"),
+    "node": (lambda net: net.node(5), r"node\(5\): give a name"),
+    "find": (lambda net: net.find(None), r"find\(None\): write two nodes with an arrow"),
+    "found": (lambda net: net.find("(0-9)->(1-0)"), "nodes 0 to 1, there is no node 9"),
+    "place": (lambda net: net.layers[1][1.5], "1.5 is no node's place"),
+    "places": (lambda net: net.layers[1]["a"], "'a' is no node's place"),
+    "nodes": (lambda net: net.layers[1].nodes["a"], "'a' is no node's place"),
+    "output": (lambda net: net.node("(0-0)").set_output("1"), r"\(0-0\): its output cannot be '1'"),
+    "outputs of a layer": (lambda net: net.layers[0].set_output(None), "are 2 values, got None"),
+    "label": (lambda net: net.node("(2-0)").calc_output_layer_delta("1"), "its label is '1'"),
+    "rate": (lambda net: net.update_weight("0.1"), "rate must be a number of at least 0"),
+    "rate of one": (lambda net: net.find("(0-0)->(1-0)").update_weight(-1), "rate must be a num"),
+    "rate of a step": (lambda net: net.train_one_sample([1], [1, 2], np.inf), "rate must be a num"),
+    "derivative": (lambda net: ng.register_activation("mine", abs, 1), "a name, a function and it"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_what_is_of_the_wrong_kind_is_refused_in_a_sentence(layered, case):
+    attempt, message = WRONG_KINDS[case]
+    before = [weights.tolist() for weights in layered.get_weights()]
+    with pytest.raises(ng.NeurographError, match=message):
+        attempt(layered)
+    assert [weights.tolist() for weights in layered.get_weights()] == before
+    assert not X.downstream
+    assert not Y.upstream
+
+
+def test_a_label_may_be_a_number_where_there_is_one_output(layered):
+    rows, labels = [[0.0, 1.0], [1.0, 0.5]], [1.0, 0.0]
+    same = ng.Network([2, 3, 1], seed=0)
+    errors = layered.train(labels, rows, 0.5, 3, explicit=True)
+    assert errors == pytest.approx(same.train(labels, rows, 0.5, 3), rel=1e-12)
+    assert layered.train_one_sample(1, rows[0], 0.5) == pytest.approx(
+        same.train_one_sample([1.0], rows[0], 0.5), rel=1e-12
+    )
+
+
+def test_places_count_from_the_end_too(layered):
+    layer = layered.layers[1]
+    assert layer.nodes[-1] is layer.nodes[3] is layer.const[0]
+    assert layer.nodes[-2] is layer[-1] is layer[2] is layered.node("layer_1[-1]")
+    with pytest.raises(IndexError, match="there is no node"):
+        layer.nodes[-5]

@@ -135,7 +135,7 @@ def test_several_inputs_and_outputs():
     labels = [[0.5], [1.0, -1.0]]
     first = net.train_one_sample(labels, sample, 0.01)
     assert net.train_one_sample(labels, sample, 0.01) < first
-    with pytest.raises(ng.ShapeError, match="got 1 labels, it has 2 outputs"):
+    with pytest.raises(ng.ShapeError, match="label: give a list of 2 arrays"):
         net.calc_delta([[0.5]])
     with pytest.raises(ng.ShapeError, match=r"label for output 'second' has shape \(1,\)"):
         net.calc_delta([[0.5], [1.0]])

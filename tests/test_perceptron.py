@@ -73,8 +73,8 @@ def test_cannot_be_made_of_anything(error, message, inputs):
     ("error", "message", "vector"),
     [
         (ng.ShapeError, r"shape \(3,\), expected \(2,\)", [1, 1, 1]),
-        (ng.DataError, "not a vector of numbers", ["a", "b"]),
-        (ng.DataError, "is not finite", [np.nan, 1]),
+        (ng.DataError, "expected a vector, finite numbers, got", ["a", "b"]),
+        (ng.DataError, "expected a vector, finite numbers, got", [np.nan, 1]),
     ],
 )
 def test_refuses_a_vector_in_one_sentence(error, message, vector):
@@ -87,9 +87,12 @@ def test_refuses_a_vector_in_one_sentence(error, message, vector):
     [
         (ng.DataError, "4 vectors and 3 labels", (AND[0], [1, 1, 1], 1, 1)),
         (ng.DataError, "at least one", ([], [], 1, 1)),
-        (ng.DataError, "labels are not all finite", ([[1, 1]], [np.inf], 1, 1)),
-        (ng.OptionError, "rate is -1", (*AND, 1, -1)),
-        (ng.OptionError, "iteration is 1.5", (*AND, 1.5, 1)),
+        (ng.DataError, "expected a list of vectors, got None", (None, [1], 1, 1)),
+        (ng.DataError, "list of labels, finite numbers, got", ([[1, 1]], [np.inf], 1, 1)),
+        (ng.DataError, "list of labels, finite numbers, got", ([[1, 1]], ["one"], 1, 1)),
+        (ng.OptionError, "rate must be a number of at least 0, got -1", (*AND, 1, -1)),
+        (ng.OptionError, "rate must be a number of at least 0, got 'x'", (*AND, 1, "x")),
+        (ng.OptionError, "iteration must be a whole number, got 1.5", (*AND, 1.5, 1)),
     ],
 )
 def test_refuses_to_train_in_one_sentence(error, message, arguments):
@@ -102,3 +105,13 @@ def test_nothing_is_learned_from_data_of_which_a_part_is_wrong():
     with pytest.raises(ng.ShapeError):
         unit.train([[1, 1], [1]], [1, 0], 5, 0.1)
     assert unit.weights == [0.0, 0.0]
+
+
+def test_weights_and_bias_can_be_set_by_hand():
+    both = ng.Perceptron(2)
+    both.weights, both.bias = [0.5, 0.5], -0.8
+    assert [both.predict(vector) for vector in AND[0]] == AND[1]
+    with pytest.raises(ng.ShapeError, match=r"shape \(1,\), expected \(2,\)"):
+        both.weights = [1]
+    with pytest.raises(ng.DataError, match="weight cannot be 'much'; give a finite number"):
+        both.bias = "much"

@@ -6,7 +6,10 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from neurograph.errors import DataError, GraphError, OptionError
+from neurograph.options import number
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -123,11 +126,12 @@ class Connection:
         delay: int = 0,
         trainable: bool = True,
     ) -> None:
-        if isinstance(upstream_node, str) or isinstance(downstream_node, str):
-            raise GraphError(
-                f"Connection({upstream_node!r}, {downstream_node!r}): give the nodes themselves; "
-                f"net.connect() takes their names"
-            )
+        for node in (upstream_node, downstream_node):
+            if not hasattr(node, "takes_connections"):
+                raise GraphError(
+                    f"Connection({upstream_node!r}, {downstream_node!r}): give two nodes; "
+                    f"net.connect() takes their names, too"
+                )
         self.upstream_node = upstream_node
         self.downstream_node = downstream_node
         self.delay = delay if type(delay) is int else _whole_steps(delay)
@@ -144,12 +148,21 @@ class Connection:
                 raise GraphError(f"{self.label}: give a weight or a shared parameter, not both")
             if not _is_finite(weight):
                 raise DataError(f"{self.label}: its weight is {weight!r}, expected a finite number")
-        elif parameter is not None and not 0 <= index < parameter.size:
+        elif parameter is not None:
+            self._check_address(parameter, index)
+        upstream_node.accept_downstream(self, downstream_node)
+
+    def _check_address(self, parameter: object, index: object) -> None:
+        if not isinstance(parameter, Parameter):
+            raise GraphError(
+                f"{self.label}: its parameter is {parameter!r}, expected an ng.Parameter; a number "
+                f"is given as weight="
+            )
+        if not (isinstance(index, (int, np.integer)) and 0 <= index < parameter.size):
             raise GraphError(
                 f"{self.label}: index {index} is outside parameter {parameter.name!r} "
                 f"of {parameter.size} weights"
             )
-        upstream_node.accept_downstream(self, downstream_node)
 
     @property
     def label(self) -> str:
@@ -294,6 +307,7 @@ class Connection:
 
         If deltas are newer than gradients (nodes walked by hand), the gradient is calculated first.
         """
+        rate = number("update_weight: rate", rate, least=0)
         network = self.downstream_node._network()
         if network is None or network.gradients_due:
             self.calc_gradient()
@@ -337,5 +351,5 @@ def _whole_steps(delay: object) -> int:
 def _is_finite(weight: object) -> bool:
     try:
         return math.isfinite(weight)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, OverflowError):
         return False

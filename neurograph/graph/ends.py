@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from neurograph.errors import GraphError, OptionError
 from neurograph.graph.layer import Layer
+from neurograph.graph.node import Node
 from neurograph.graph.tutorial import fully_connected
 
 
@@ -23,10 +24,15 @@ def ends_of(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[li
     if layers is None:
         if inputs is None or outputs is None:
             raise OptionError("Network: give a list of layers, or both inputs= and outputs=")
-        return _as_list(inputs), _as_list(outputs)
+        return _as_list("inputs", inputs), _as_list("outputs", outputs)
     if inputs is not None or outputs is not None:
         raise OptionError("Network: give a list of layers, or inputs= and outputs=, not both")
-    if not len(layers):
+    if not isinstance(layers, Iterable):
+        raise OptionError(
+            f"Network({layers!r}): give a list of layer sizes, or of ng.Input(…) and layers"
+        )
+    layers = list(layers)
+    if not layers:
         raise OptionError("Network([]): give layer sizes, or ng.Input(…) and layers")
     if all(isinstance(each, (int, np.integer)) for each in layers):
         built = fully_connected([int(each) for each in layers])
@@ -42,11 +48,18 @@ def ends_of(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[li
         if not callable(recipe):
             raise GraphError(f"Network: {recipe!r} is not a layer of neurograph")
         last = recipe(last)
-    return [first], _as_list(last)
+    return [first], _as_list("layers", last)
 
 
-def _as_list(ends: Any) -> list[Any]:
-    return list(ends) if isinstance(ends, (list, tuple)) else [ends]
+def _as_list(what: str, ends: Any) -> list[Any]:
+    several = list(ends) if isinstance(ends, (list, tuple)) else [ends]
+    wrong = [type(end).__name__ for end in several if not isinstance(end, (Layer, Node))]
+    if wrong or not several:
+        got = wrong[0] if wrong else "nothing"
+        raise GraphError(
+            f"Network: {what} has {got}, expected nodes, or what ng.Input(…) and layers return"
+        )
+    return several
 
 
 def depth_of(layer: Layer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from neurograph.errors import GraphError, ShapeError
+from neurograph.errors import DataError, GraphError, OptionError, ShapeError
 from neurograph.functions import Activation, get_aggregation
 from neurograph.graph.connection import Connection
 from neurograph.graph.node import ConstNode, InputNode, Node
@@ -141,6 +142,7 @@ class Layer:
 
     def __getitem__(self, index: int | tuple[int, ...]) -> Node:
         """Return a node by flat index or by its coordinates."""
+        index = self.whole(index)
         if isinstance(index, tuple):
             if len(index) != len(self.shape):
                 raise ShapeError(
@@ -157,6 +159,17 @@ class Layer:
                 f"layer {self.name!r} has nodes 0 to {self.size - 1}, there is no node {index}"
             )
         return self.own_node(index % self.size)
+
+    def whole(self, index: Any) -> Any:
+        """Return an index or coordinates as Python's ints, or raise OptionError."""
+        try:
+            several = isinstance(index, tuple)
+            return tuple(map(operator.index, index)) if several else operator.index(index)
+        except TypeError:
+            raise OptionError(
+                f"layer {self.name!r}: {index!r} is no node's place; give a whole number or one "
+                f"for each axis of its shape {self.shape}"
+            ) from None
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -329,12 +342,18 @@ class Layer:
 
     def set_output(self, values: Sequence[float]) -> None:
         """Set the outputs of an input layer, one value a node."""
-        if len(values) != self.size:
+        try:
+            given = list(values)
+        except TypeError:
+            raise DataError(
+                f"layer {self.name!r}: its outputs are {self.size} values, got {values!r}"
+            ) from None
+        if len(given) != self.size:
             raise ShapeError(
-                f"layer {self.name!r}: got {len(values)} values, it has {self.size} nodes"
+                f"layer {self.name!r}: got {len(given)} values, it has {self.size} nodes"
             )
-        for index, value in enumerate(values):
-            self.own_node(index).output = value
+        for index, value in enumerate(given):
+            self.own_node(index).set_output(value)
 
     def calc_output(self, training: bool = False) -> None:
         """Calculate every node of the layer, one after the other."""
@@ -380,10 +399,13 @@ class LayerNodes(Sequence[Node]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
-        index = index + len(self) if index < 0 else index
-        if self._layer.const is not None and index == self._layer.size:
-            return self._layer.const.own_node(0)
-        return self._layer[index]
+        const = self._layer.const
+        if const is None or isinstance(index, tuple):
+            return self._layer[index]
+        place = self._layer.whole(index)
+        if place in (self._layer.size, -1):
+            return const.own_node(0)
+        return self._layer[place + 1 if place < 0 else place]
 
     def __iter__(self) -> Iterator[Node]:
         for index in range(len(self)):

@@ -20,7 +20,7 @@ from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.graph.prune import prune_bundle
 from neurograph.graph.schedule import Arcs, Stage, schedule
 from neurograph.graph.verbs import NetworkVerbs
-from neurograph.options import random_generator
+from neurograph.options import random_generator, text
 from neurograph.parameter import Parameter, Version
 
 Recipe = Callable[[Layer], Layer]
@@ -97,7 +97,7 @@ class Network(NetworkVerbs):
     # building ---------------------------------------------------------------------------------
 
     def _begin(self, name: str, seed: int | np.random.Generator | None) -> None:
-        self.name = name
+        self.name = text("Network: name", name or "network")
         self.version = Version()
         self.generator = random_generator("Network: seed", seed)
         self.handmade = HandMade(self)
@@ -408,20 +408,18 @@ class Network(NetworkVerbs):
         found = self._named.get(name)
         if found is not None:
             return found
+        if not isinstance(name, str):
+            raise OptionError(f"node({name!r}): give a name, such as 'dense[3]'")
         match = re.fullmatch(r"(.+)\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]", name)
         if match:
             place = tuple(int(each) for each in match[2].split(","))
-            layer = self.layer(match[1])
-            try:
-                return layer[place if len(place) > 1 else place[0]]
-            except IndexError as error:
-                raise UnknownNameError(f"{name!r}: {error}") from error
+            return _at(self.layer(match[1]), place if len(place) > 1 else place[0], name)
         for layer in self.all_layers:
             if layer.role == "const" and layer.name == name:
                 return layer[0]
         match = re.fullmatch(r"\((\d+)-(\d+)\)", name)
         if match and self.all_layers[0].kind == "layer":
-            return self.layer(f"layer_{match[1]}").nodes[int(match[2])]
+            return _at(self.layer(f"layer_{match[1]}").nodes, int(match[2]), name)
         whole = next((each for each in self._library if each.name == name), None)
         if whole is not None:
             raise UnknownNameError(
@@ -439,8 +437,8 @@ class Network(NetworkVerbs):
         UnknownNameError
             If a node is not known, or the two are not connected.
         """
-        late = _DELAY.search(label)
-        parts = _ARROW.split(_DELAY.sub("", label).strip())
+        late = _DELAY.search(str(label))
+        parts = _ARROW.split(_DELAY.sub("", str(label)).strip())
         if len(parts) != 2:
             raise OptionError(
                 f"find({label!r}): write two nodes with an arrow, as in 'h->y'; "
@@ -568,3 +566,11 @@ class Network(NetworkVerbs):
 
     def __repr__(self) -> str:
         return f"<Network {self}>"
+
+
+def _at(nodes: Any, place: int | tuple[int, ...], name: str) -> Node:
+    """Return the node of a layer at a place, or raise UnknownNameError."""
+    try:
+        return nodes[place]  # type: ignore[no-any-return]
+    except IndexError as error:
+        raise UnknownNameError(f"{name!r}: {error}") from error

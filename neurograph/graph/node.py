@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import GraphError
+from neurograph.errors import DataError, GraphError, OptionError
 from neurograph.functions import Activation, get_activation, get_aggregation
 from neurograph.graph.connection import Connection
+from neurograph.options import number, text
 
 if TYPE_CHECKING:
     from neurograph.graph.layer import Layer
@@ -86,9 +88,9 @@ class Node:
         self._place(name, position, initial)
 
     def _place(self, name: str, position: Sequence[int] | None, initial: float = 0.0) -> None:
-        self.name = name
-        self.position = tuple(position) if position is not None else None
-        self._initial = initial
+        self.name = text("a node's name", name or "")
+        self.position = None if position is None else _coordinates(position)
+        self._initial = number("a node's initial output", initial) if initial else 0.0
         self.serial = next(_serial)
         self._upstream: list[Connection] = []
         self._downstream: list[Connection] = []
@@ -112,7 +114,7 @@ class Node:
 
     @initial.setter
     def initial(self, initial: float) -> None:
-        self._initial = initial
+        self._initial = number(f"{self.label}: the initial output", initial)
         network = self._network()
         if network is not None:
             network.version.number += 1
@@ -233,7 +235,14 @@ class Node:
 
     def set_output(self, output: float) -> None:
         """Set the output, as of an input node."""
-        self.output = output
+        try:
+            self.output = output
+        except GraphError:
+            raise
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{self.label}: its output cannot be {output!r}; give a number"
+            ) from None
 
     def calc_net(self) -> None:
         """Aggregate what arrives: net = sum of weight * upstream output (mean, max, product)."""
@@ -269,7 +278,10 @@ class Node:
         delta = activation'(net) * (label - output); for the sigmoid y (1 - y) (t - y).
         """
         slope = self._activation.derivative(self.net, self.output)
-        self.delta = slope * (label - self.output)
+        try:
+            self.delta = slope * (label - self.output)
+        except TypeError:
+            raise DataError(f"{self.label}: its label is {label!r}, expected a number") from None
         network = self._network()
         if network is not None:
             network.gradients_due = True
@@ -414,6 +426,15 @@ def _running_product(signals: Sequence[Any]) -> list[Any]:
     for signal in signals:
         products.append(products[-1] * signal)
     return products
+
+
+def _coordinates(position: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(map(operator.index, position))
+    except TypeError:
+        raise OptionError(
+            f"a node's position is whole numbers such as (row, column, channel), got {position!r}"
+        ) from None
 
 
 def _kind(node: Node) -> str:

@@ -18,7 +18,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.interpret.passages import AROUND
 from neurograph.interpret.walk import Pace, Unit, Walk
-from neurograph.options import whole
+from neurograph.options import number, whole
 
 Array = NDArray[Any]
 
@@ -97,6 +97,7 @@ def calc_gradients(network: Network) -> None:
 
 def update_weights(network: Network, rate: float) -> None:
     """Take one step of gradient descent, ``weight -= rate * gradient``, once for each weight."""
+    rate = number("update_weight: rate", rate, least=0)
     if network.gradients_due:
         calc_gradients(network)
     for parameter in network.parameters.values():

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from neurograph.errors import DataError, GraphError, ShapeError
 from neurograph.graph.masks import masks_of_run
 from neurograph.graph.network import Network
+from neurograph.graph.ports import array_of_each
 from neurograph.interpret.backward import backward, calc_gradients, update_weights
 from neurograph.interpret.forward import carry, forward, taken
 from neurograph.interpret.walk import Walk
 from neurograph.options import number, whole
+from neurograph.samples import stack_samples
 
 Array = NDArray[Any]
 
@@ -68,12 +70,19 @@ def train(network: Network, labels: Any, data_set: Any, rate: float, iteration: 
     """Train sample by sample; return the mean error of every round."""
     number("train: rate", rate, least=0)
     iteration = whole("train: iteration", iteration)
-    _check_counts(network, labels, data_set)
+    samples = _rows(network, "input", data_set, "data_set")
+    wanted = _rows(network, "output", labels, "labels")
+    if not samples:
+        raise DataError(f"network {network.name!r}: train got no samples")
+    if len(wanted) != len(samples):
+        raise DataError(
+            f"network {network.name!r}: train got {len(wanted)} labels for {len(samples)} samples"
+        )
     history = []
     for _ in range(iteration):
         errors = [
             train_one_sample(network, label, sample, rate)
-            for label, sample in zip(labels, data_set, strict=True)
+            for label, sample in zip(wanted, samples, strict=True)
         ]
         history.append(sum(errors) / len(errors))
     return history
@@ -87,13 +96,15 @@ def get_gradient(network: Network, label: Any, sample: Any) -> dict[str, Array]:
     return {name: parameter.gradient for name, parameter in network.parameters.items()}
 
 
-def _check_counts(network: Network, labels: Any, data_set: Any) -> None:
-    if len(data_set) == 0:
-        raise DataError(f"network {network.name!r}: train got no samples")
-    if len(labels) != len(data_set):
-        raise DataError(
-            f"network {network.name!r}: train got {len(labels)} labels for {len(data_set)} samples"
-        )
+def _rows(network: Network, kind: str, given: Any, what: str) -> list[Any]:
+    """Return what is given for each sample: a list where there are several inputs or outputs."""
+    try:
+        columns = [list(each) for each in array_of_each(network, kind, given, what)]
+    except TypeError:
+        raise DataError(f"{what}: expected an array, a row a sample, got {given!r}") from None
+    if len({len(each) for each in columns}) > 1:
+        raise ShapeError(f"{what}: each {kind} has another number of samples")
+    return columns[0] if len(columns) == 1 else [list(each) for each in zip(*columns, strict=True)]
 
 
 def _outputs(network: Network) -> tuple[list[Array], tuple[int, ...]]:
@@ -109,20 +120,19 @@ def _outputs(network: Network) -> tuple[list[Array], tuple[int, ...]]:
 
 
 def _labels(network: Network, label: Any, outputs: Sequence[Array]) -> list[Array]:
-    labels: list[ArrayLike] = list(label) if len(outputs) > 1 else [label]
-    if len(labels) != len(outputs):
-        raise ShapeError(
-            f"network {network.name!r}: got {len(labels)} labels, it has {len(outputs)} outputs"
-        )
-    arrays = [np.asarray(each, dtype=np.float64) for each in labels]
-    for port, array, output in zip(network.outputs, arrays, outputs, strict=True):
-        if array.shape != output.shape:
-            raise ShapeError(
-                f"network {network.name!r}: the label for output {port.name!r} has shape "
-                f"{array.shape}, expected {output.shape}"
-            )
-        if not np.isfinite(array).all():
-            raise DataError(
-                f"network {network.name!r}: the label for output {port.name!r} is not finite"
-            )
-    return arrays
+    labels = array_of_each(network, "output", label, f"network {network.name!r}: the label")
+    return [
+        _label(f"network {network.name!r}: the label for output {port.name!r}", each, output)
+        for port, each, output in zip(network.outputs, labels, outputs, strict=True)
+    ]
+
+
+def _label(what: str, label: Any, output: Array) -> Array:
+    array = stack_samples(label, what)
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise DataError(f"{what} is {label!r}, expected finite numbers")
+    if (*array.shape, 1) == output.shape:  # a number for the only node
+        array = array[..., None]
+    if array.shape != output.shape:
+        raise ShapeError(f"{what} has shape {array.shape}, expected {output.shape}")
+    return array.astype(np.float64)

@@ -10,7 +10,7 @@ from neurograph.errors import OptionError, ShapeError
 from neurograph.graph.bundles import DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.layers.recipe import ActivationSpec, Recipe, put_under
-from neurograph.options import number, whole
+from neurograph.options import number, text, whole
 
 
 def Input(  # noqa: N802 (Keras's name)
@@ -51,7 +51,8 @@ def Input(  # noqa: N802 (Keras's name)
         steps = None if steps is None else whole("number of steps", steps, least=1)
     except OptionError as error:
         raise ShapeError(f"Input({shape!r}): {error}") from error
-    layer = Layer(checked, kind="input", name=name, role="input", sequence=timed, steps=steps)
+    label = text("Input: name", name or "")
+    layer = Layer(checked, kind="input", name=label, role="input", sequence=timed, steps=steps)
     layer.config = {"recipe": "Input"}
     return layer
 

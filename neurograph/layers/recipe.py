@@ -18,7 +18,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import UnfoldConnections
 from neurograph.initializers import get_initializer
 from neurograph.layer_functions import LayerFunction, resolve_activation
-from neurograph.options import whole
+from neurograph.options import text, whole
 from neurograph.parameter import Parameter
 from neurograph.regularizers import get_regularizer
 
@@ -67,6 +67,7 @@ class Recipe:
     _names: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._set("name", text(f"{type(self).__name__}: name", self.name or ""))
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name.endswith("_initializer"):

@@ -7,7 +7,7 @@ of building; where branches have different lengths it is not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,8 @@ def set_weights(network: Network, weights: Sequence[ArrayLike]) -> None:
         If a weight is NaN or infinite.
     """
     parameters = ordered_parameters(network)
+    if not isinstance(weights, Iterable):
+        raise DataError(f"network {network.name!r}: expected a list of weights, got {weights!r}")
     arrays = [np.asarray(each) for each in weights]
     if len(arrays) != len(parameters):
         names = ", ".join([*parameters][:6]) + (", …" if len(parameters) > 6 else "")
