@@ -162,3 +162,11 @@ def test_what_was_not_run_cannot_be_explained():
         net.node("h").explain(step=4)
     with pytest.raises(ng.OptionError, match="limit is 0"):
         net.node("h").explain(limit=0)
+
+
+def test_a_gradient_is_told_in_all_only_where_more_connections_share_it():
+    net = ng.Network([ng.Input((5, 1)), ng.Conv1D(2, 3), ng.Flatten(), ng.Dense(2)], seed=0)
+    x, y = np.linspace(-1.0, 1.0, 5).reshape(1, 5, 1), [[1.0, 0.0]]
+    net.compile(dtype="float32").inspect(x, y)
+    assert "in all" in net.layer("conv1d")[0, 0].explain()
+    assert not any("in all" in node.explain() for node in net.layer("dense").nodes)

@@ -26,25 +26,62 @@ def lines_of(text):
     return [line.strip() for line in text.splitlines() if "=" in line]
 
 
+FUNCTIONS = {
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "sigmoid_slope": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+    "relu": lambda z: max(z, 0.0),
+    "relu_slope": lambda z: float(z > 0.0),
+}
+
+
+def assert_true(lines):
+    """Calculate all that is said to be equal, line by line."""
+    for line in lines:
+        values = []
+        for each in line.split(" = ")[1:]:
+            code = each.partition(", of")[0].replace("'", "_slope").replace("^", "**")
+            values.append(eval(code, {"max": max}, FUNCTIONS))
+        np.testing.assert_allclose(values, values[-1], rtol=2e-5, atol=1e-6, err_msg=line)
+
+
 def test_every_line_of_a_trace_is_true():
     net = ng.Network([2, 3, 1], seed=0)
     text = net.trace([0.5, -1.0], [1.0])
-    functions = {
-        "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-        "sigmoid_slope": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
-    }
-    checked = 0
-    for line in lines_of(text):
-        values = []
-        for each in line.split(" = ")[1:]:
-            code = each.replace("sigmoid'", "sigmoid_slope").replace("^", "**")
-            values.append(eval(code, {}, functions))
-        np.testing.assert_allclose(values, values[-1], rtol=2e-5, atol=1e-6)
-        checked += 1
+    assert_true(lines_of(text))
     # 2 inputs and 4 nodes, E and 4 deltas, 13 gradients
-    assert checked == 6 + 5 + 13
+    assert len(lines_of(text)) == 6 + 5 + 13
     last = net.outputs[0].layer[0].output
     assert lines_of(text)[5].endswith(f"= {last:.6g}")
+
+
+def test_sums_that_begin_with_a_negative_weight_are_in_brackets():
+    """The slope multiplies all of what comes back, though it begins and ends with a bracket."""
+    a, h = ng.InputNode("a"), ng.Node("relu", name="h")
+    outputs = [ng.Node("sigmoid", name=name) for name in "yz"]
+    ng.Connection(a, h, weight=0.5)
+    for node, weight in zip(outputs, (-2.0, 1.5), strict=True):
+        ng.Connection(h, node, weight=weight)
+    lines = lines_of(ng.Network(inputs=[a], outputs=outputs).trace([1.0], [1.0, 0.0]))
+    assert any(line.startswith("delta(h) = relu'(0.5) * ((-2) *") for line in lines)
+    assert_true(lines)
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "mean", "max", "product"])
+def test_the_part_and_the_whole_of_a_shared_weight_are_told_apart(aggregation):
+    w = ng.Parameter(-0.5, name="w")
+    a, b = ng.InputNode("a"), ng.InputNode("b")
+    y = ng.Node("sigmoid", aggregation=aggregation, name="y")
+    for source in (a, b):
+        ng.Connection(source, y, parameter=w)
+    net = ng.Network(inputs=[a, b], outputs=[y])
+    lines = lines_of(net.trace([1.0, -2.0], [1.0]))
+    assert_true(lines)
+    shared = [line.split(" = ")[-1] for line in lines if line.startswith("dE/d")]
+    parts = [float(text.partition(", of ")[0]) for text in shared]
+    whole = f", of {net.find('a->y').gradient:.6g} for the shared weight"
+    assert all(text.endswith(whole) for text in shared)
+    assert sum(parts) == pytest.approx(w.gradient.item(), rel=1e-5)
+    assert whole[2:].split()[1] in net.trace([1.0, -2.0], [1.0], format="latex")
 
 
 def test_a_trace_through_time_shows_every_step_and_sums_gradients():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isclose
 
 from neurograph.errors import OptionError
 from neurograph.graph.connection import Connection
@@ -194,7 +195,7 @@ def _gradients(node: Node, reading: Reading, limit: int) -> str:
             continue
         back = -delta * reading.partial(connection)
         term = Term(_source(connection), back, arriving, back * arriving)
-        if abs(connection.gradient - back * arriving) > 1e-9 * abs(connection.gradient):
+        if not isclose(connection.gradient, back * arriving, rel_tol=1e-5):  # float32 may be so far
             term.note = f"  of {_number(connection.gradient)} in all"
         terms.append(term)
     if not terms:

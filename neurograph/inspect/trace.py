@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -217,19 +218,23 @@ class Tracing:
 
     def gradients(self) -> list[list[str]]:
         """Return a line for every connection with a weight of its own or shared."""
+        weighted = [each for each in self.network.connections if each.parameter is not None]
+        uses = Counter((id(each.parameter), each.index) for each in weighted)
         lines = []
-        for connection in self.network.connections:
-            if connection.parameter is not None:
-                terms = self._gradient(connection)
-                name = self.writing.gradient(connection)
-                sum_of_all = self.writing.combined("sum", terms) if terms else "0"
-                lines.append([name, sum_of_all, self.writing.plain(float(connection.gradient))])
+        for connection in weighted:
+            terms, part = self._gradient(connection)
+            came = self.writing.combined("sum", terms) if terms else "0"
+            shared = uses[id(connection.parameter), connection.index] > 1
+            whole = float(connection.gradient)
+            value = self.writing.share(part, whole) if shared else self.writing.plain(whole)
+            lines.append([self.writing.gradient(connection), came, value])
         return lines
 
-    def _gradient(self, connection: Connection) -> list[str]:
+    def _gradient(self, connection: Connection) -> tuple[list[str], float]:
+        """Return a product for each step of time, and their sum."""
         node = connection.downstream_node
         _, steps = extent(node.layer)
-        terms = []
+        terms, total = [], 0.0
         for step in range(steps or 1):
             reading = Reading(0, step)
             arriving = reading.arriving(connection)
@@ -237,4 +242,5 @@ class Tracing:
                 continue
             back = reading.value(node, "delta") * reading.partial(connection)
             terms.append(self.writing.negative_product(back, arriving))
-        return terms
+            total -= back * arriving
+        return terms, total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from neurograph.graph.connection import Connection
 from neurograph.graph.node import Node
@@ -29,7 +30,30 @@ def number(value: float) -> str:
 
 
 def _needs_brackets(term: str) -> bool:
-    return " " in term and not (term.startswith("(") and term.endswith(")"))
+    return " " in term and not _is_bracketed(term)
+
+
+def _is_bracketed(term: str) -> bool:
+    """Whether the bracket that opens a term is closed at its end, and not before.
+
+    >>> _is_bracketed("(1 + 2)"), _is_bracketed("(-1) * (-2)")
+    (True, False)
+    """
+    depth = 0
+    for place, letter in enumerate(term):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return place == len(term) - 1 > 0
+    return False
+
+
+def chain(line: Line) -> str:
+    """Return the things that are equal with the signs between them, none twice in a row.
+
+    >>> chain(["y", "0", "0"])
+    'y = 0'
+    """
+    return " = ".join(each for each, _ in groupby(line))
 
 
 class Writing:
@@ -96,6 +120,10 @@ class Writing:
         """Return half the sum of squares."""
         return f"{self.bracket(' + '.join(squares)) if len(squares) > 1 else squares[0]} / 2"
 
+    def share(self, part: float, whole: float) -> str:
+        """Return a part, and the whole of which it is that of one connection among several."""
+        return f"{self.plain(part)}, of {self.plain(whole)} for the shared weight"
+
     def combined(self, aggregation: str, terms: Sequence[str]) -> str:
         """Return what an aggregation makes of terms."""
         if aggregation == "max":
@@ -114,8 +142,7 @@ class Writing:
     def document(self, passes: Sequence[tuple[str, list[Line]]]) -> str:
         """Return the text of all passes."""
         return "\n\n".join(
-            "\n".join([title, *(f"  {' = '.join(line)}" for line in lines)])
-            for title, lines in passes
+            "\n".join([title, *(f"  {chain(line)}" for line in lines)]) for title, lines in passes
         )
 
 
@@ -158,6 +185,11 @@ class Latex(Writing):
         """Return half the sum of squares."""
         return rf"\frac{{1}}{{2}} \left( {' + '.join(squares)} \right)"
 
+    def share(self, part: float, whole: float) -> str:
+        """Return a part, and the whole of which it is that of one connection among several."""
+        told = r"\text{, of }" + self.plain(whole) + r"\text{ for the shared weight}"
+        return self.plain(part) + told
+
     def combined(self, aggregation: str, terms: Sequence[str]) -> str:
         """Return what an aggregation makes of terms."""
         if aggregation == "max":
@@ -176,7 +208,7 @@ class Latex(Writing):
         return "\n".join(self._aligned(lines) for _, lines in passes if lines)
 
     def _aligned(self, lines: list[Line]) -> str:
-        rows = [f"  {first} &= {' = '.join(rest)}" for first, *rest in lines]
+        rows = [f"  {first} &= {chain(rest)}" for first, *rest in lines]
         body = " \\\\\n".join(rows)
         return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
