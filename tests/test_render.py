@@ -223,6 +223,26 @@ def test_several_numbers_of_a_node_are_told_apart():
     assert "o: output, δ: delta" in text
 
 
+def test_all_that_is_written_into_a_node_lies_within_it():
+    net = tutorial()
+    net.get_gradient([0.0, 1.0], [1.0, 2.0, 3.0])
+    shown = ("weight", "bias", "activation", "output", "net", "delta")
+    heights = []
+    for line in lines(net.render(view="nodes", show=shown, numbers=True), "neuron units"):
+        height = 72 * float(re.search(r"[^p]height=([\d.]+)", line)[1])
+        written = sum(float(size) for size in re.findall(r'point-size="(\d+)"', line))
+        heights.append(height)
+        assert len(re.findall(r'point-size="8"', line)) == 5
+        assert height > 1.25 * written
+    assert len(heights) == 6
+
+
+def test_noise_stands_apart_from_the_layer_above_it():
+    net = ng.Network([ng.Input((3,)), ng.Dropout(0.5, name="drop"), ng.Dense(2)])
+    assert "drop/noise 3 noise" in re.sub(r" +", " ", words_of(net.render(view="nodes")))
+    assert "noise" not in words_of(net.render(view="nodes", bias="fold"))
+
+
 def test_gradients_give_width():
     net = tutorial()
     net.get_gradient([0.0, 1.0], [1.0, 2.0, 3.0])
@@ -274,6 +294,14 @@ def test_boxes_tell_type_shape_and_parameters():
     assert "Dense, softmax" in text
 
 
+def test_equal_boxes_in_a_row_say_that_each_has_so_many_parameters():
+    layers = [ng.Dense(4) for _ in range(3)]
+    text = words_of(ng.Network([ng.Input((4,)), *layers, ng.Dense(2)]).render(view="layers"))
+    assert "× 2" in text or "× 3" in text
+    assert "20 parameters each" in text
+    assert "10 parameters each" not in text
+
+
 def test_a_huge_network_is_drawn_without_looking_at_its_connections(monkeypatch):
     def never(*_):
         raise AssertionError("connections were listed")
@@ -322,6 +350,55 @@ def test_unrolled_network_shows_the_values_of_each_step():
     text = words_of(net.render(view="unrolled"))
     for value in [*x.reshape(-1), *outputs.reshape(-1)]:
         assert f"{value:.3g}" in text
+
+
+def both_ways() -> ng.Network:
+    """Return a network of sequences of five steps, whose input layer holds all of them."""
+    ways = ng.Bidirectional(ng.SimpleRNN(9, return_sequences=True))
+    return ng.Network([ng.Input((5, 2)), ways, ng.Dense(1)])
+
+
+def test_boxes_of_a_step_tell_type_and_shape_in_full():
+    text = words_of(both_ways().render(view="unrolled"))
+    assert "Bidirectional SimpleRNN: 18" in text
+    assert "Input: 2" in text  # of one step, not of all five
+    x = ng.InputNode("x")
+    nodes = [ng.Node("tanh", name=f"h{k}") for k in range(20)]
+    for before, after in zip([x, *nodes], nodes, strict=False):
+        ng.Connection(before, after, weight=0.1)
+    ng.Connection(nodes[-1], nodes[0], weight=0.1, delay=1)
+    text = words_of(ng.Network(inputs=[x], outputs=nodes[-1:]).render(view="unrolled"))
+    assert "21 hand-made nodes" in text
+    assert "…" not in text
+
+
+def test_parts_of_one_name_are_told_apart():
+    text = words_of(sequence().render(view="unrolled", expand="lstm"))
+    assert {"input", "lstm/input", "forget"} <= set(text.split())
+
+
+def test_ways_to_the_next_step_touch_no_other_box():
+    picture = sequence().render(view="unrolled", expand="lstm", steps=3)
+    boxes = {}
+    for line in lines(picture, "layer"):
+        name = re.search(r'"(b[\d.]+)"', line)[1]
+        x, y = map(float, re.search(r'pos="([-\d.]+),([-\d.]+)"', line).groups())
+        wide, high = (
+            36 * float(re.search(rf" {k}=([\d.]+)", line)[1]) for k in ("width", "height")
+        )
+        boxes[name] = np.array([x, y]), np.array([wide, high])
+    shares = np.linspace(0.0, 1.0, 40)[:, None]
+    late = lines(picture, "late way")
+    for line in late:
+        up, down = re.findall(r'"(b[\d.]+)"', line)
+        points = re.search(r'pos="e,\S+ ([^"]+)"', line)[1].split()
+        a, b, c, d = (np.array(point.split(","), dtype=float) for point in points)
+        rest = 1 - shares
+        way = rest**3 * a + 3 * shares * rest**2 * b + 3 * shares**2 * rest * c + shares**3 * d
+        for name, (centre, half) in boxes.items():
+            if name not in (up, down):
+                assert not (np.abs(way - centre) < half).all(axis=1).any(), (line, name)
+    assert len(late) > 10
 
 
 def test_the_last_step_of_a_layer_that_goes_backwards_is_the_first():

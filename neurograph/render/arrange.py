@@ -71,7 +71,7 @@ class Sizes:
         """Return sizes with room for what is written into the nodes, and for loops."""
         lines = len(options.values) if options.numbers else 0
         lines += sum(1 for each in ("activation", "bias") if each in options.show)
-        tall = RADIUS + 4.0 * min(lines, 3)
+        tall = RADIUS + 4.0 * min(lines, 3) + 5.0 * max(lines - 3, 0)
         return cls(tall + 5.0 * bool(lines), tall, 2 * tall + (44.0 if _loops(network) else 12.0))
 
     def half_width_of(self, disc: Disc) -> float:
@@ -108,8 +108,7 @@ def _stacks(network: Network, limit: int) -> list[list[Stack]]:
         for unit in units:
             if unit < len(library):
                 layer = library[unit]
-                titled = layer.role not in ("const", "noise")
-                column.append(_cut(layer, range(layer.size), limit, titled))
+                column.append(_cut(layer, range(layer.size), limit, layer.role != "const"))
         made = [unit - len(library) for unit in units if unit >= len(library)]
         constants = [k for k in made if isinstance(nodes[k], ConstNode)]
         plain = [k for k in made if not isinstance(nodes[k], ConstNode)]

@@ -84,6 +84,19 @@ def bend(start: Spot, end: Spot, bulge: float, arrow: float) -> Curve:
     return Curve((leave, first, second, _before(tip, second, arrow)), tip)
 
 
+def cross(start: Spot, end: Spot, arrow: float) -> Curve:
+    """Return the curve from side to side of two boxes in columns that are next to each other.
+
+    It stays between the columns, at whatever heights the two are.
+    """
+    way = math.copysign(1.0, end.x - start.x)
+    leave = (start.x + way * start.half_width, start.y)
+    tip = (end.x - way * end.half_width, end.y)
+    middle = (leave[0] + tip[0]) / 2
+    second = (middle, end.y)
+    return Curve((leave, (middle, start.y), second, _before(tip, second, arrow)), tip)
+
+
 def loop(spot: Spot, number: int, arrow: float) -> Curve:
     """Return a loop above a node; each further ``number`` is larger."""
     height = spot.half_height + 34.0 + 16.0 * number
@@ -108,8 +121,10 @@ def hits(curve: Curve, obstacles: Sequence[Spot]) -> int:
         return 0
     way = _BASIS @ np.array(curve.points)
     spots = np.array([[s.x, s.y, s.half_width, s.half_height] for s in obstacles])
-    off = (way[:, None, :] - spots[None, :, :2]) / (spots[None, :, 2:] + CLEARANCE)
-    return int(((off**2).sum(axis=2) < 1.0).any(axis=0).sum())
+    off = np.abs(way[:, None, :] - spots[None, :, :2]) / (spots[None, :, 2:] + CLEARANCE)
+    square = np.array([spot.square for spot in obstacles])
+    far = np.where(square, off.max(axis=2), np.hypot(off[..., 0], off[..., 1]))
+    return int((far < 1.0).any(axis=0).sum())
 
 
 def route(

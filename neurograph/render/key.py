@@ -67,7 +67,7 @@ def _key(painter: Painter) -> str:
     wires, options = painter.scene.wires, painter.options
     cells = ""
     if "sharing" in options.show:
-        cells += cell("one colour: one shared weight; grey: a weight of its own")
+        cells += cell("one colour: one weight that several lines share; grey: no other line has it")
     elif painter.largest:
         cells += scale(options.strength, painter.largest, painter.hues)
     for what, hues, largest in painter.fill.scales():

@@ -77,7 +77,7 @@ class _Plan:
             for k in self.shown
         )
         self.right = max(
-            max(text_width(boxes[k].shape, 8.5), text_width(_weights(boxes[k]), 8.5))
+            max(text_width(boxes[k].shape, 8.5), text_width(self.weights(k), 8.5))
             for k in self.shown
         )
 
@@ -86,10 +86,20 @@ class _Plan:
         name = box.layer.name or box.layer.kind
         return clip(name.removeprefix(f"{box.cluster}/"), NAME_WIDTH, 10.0)
 
+    def times(self, k: int) -> int:
+        """Return how many equal boxes in a row a box stands for."""
+        return next((r.times for r in self.runs if r.start == k and r.length == 1), 1)
+
     def heading(self, k: int) -> str:
-        """Return the heading of a box, with how many times it stands for if it is a whole run."""
-        run = next((r for r in self.runs if r.start == k and r.length == 1), None)
-        return self.name(self.boxes[k]) + (f"   × {run.times}" if run else "")
+        """Return the heading of a box, with how many it stands for."""
+        times = self.times(k)
+        return self.name(self.boxes[k]) + (f"   × {times}" if times > 1 else "")
+
+    def weights(self, k: int) -> str:
+        """Return how many parameters a box has, or each of those it stands for."""
+        parameters = self.boxes[k].parameters
+        each = " each" if self.times(k) > 1 else ""
+        return count(parameters, "parameter") + each if parameters else ""
 
     def stands_for(self, box: int) -> int:
         """Return the box that is drawn for a box."""
@@ -148,7 +158,7 @@ class _Plan:
             (box.shape, '<font point-size="8">{}</font>', "right", self.right),
             (box.manner, '<font point-size="8">{}</font>', "left", self.left),
             (
-                _weights(box),
+                self.weights(k),
                 f'<font point-size="8" color="{FAINT}">{{}}</font>',
                 "right",
                 self.right,
@@ -169,7 +179,7 @@ class _Plan:
             penwidth="2" if id(box.output) in self.outputs else "1",
             margin="0.08,0.03",
             group="spine" if k in self.spine else "",
-            tooltip=words(f"{box.layer.name}: {box.manner}, {box.shape}, {_weights(box)}"),
+            tooltip=words(f"{box.layer.name}: {box.manner}, {box.shape}, {self.weights(k)}"),
             **{"class": "layer"},
         )
 
@@ -204,10 +214,6 @@ class _Plan:
             constraint="false",
             **{"class": "late way"},
         )
-
-
-def _weights(box: Box) -> str:
-    return count(box.parameters, "parameter") if box.parameters else ""
 
 
 def _spine(boxes: list[Box]) -> set[int]:

@@ -92,8 +92,7 @@ class Painter:
         """Draw one node with its name and numbers."""
         spot = disc.spot
         name = clip(disc.name, 2 * spot.half_width - 6.0, NAME_SIZE)
-        size = NAME_SIZE if len(name) < 5 or spot.half_width > 20 else 8.0
-        label = f'<font point-size="{size:g}">{markup(name)}</font>'
+        label = f'<font point-size="{NAME_SIZE:g}">{markup(name)}</font>'
         lines = [f'<font point-size="8">{markup(line)}</font>' for line in self.fill.lines(disc)]
         if lines:
             label += BELOW + "<br/>".join(lines)
@@ -120,7 +119,7 @@ class Painter:
     def header(self, header: Header) -> None:
         """Write the name of a layer, its size and its activation."""
         layer = header.layer
-        how = "input" if layer.role == "input" else layer.activation_name
+        how = layer.activation_name if layer.role == "units" else layer.role
         if layer.aggregation != "sum":
             how = layer.aggregation
         name = clip_path(layer.name, 130.0, 10.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,20 +12,29 @@ from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.temporal import StepConnections, UnfoldConnections
 from neurograph.render.boxes import Box, boxes_of, is_packed
-from neurograph.render.curves import Curve, Spot, bend, route
+from neurograph.render.curves import Curve, Spot, bend, cross, route
 from neurograph.render.fill import hues_of, signs_of
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.style import FAINT, INK, clip, count, markup, signed_colour
+from neurograph.render.style import (
+    FAINT,
+    INK,
+    clip,
+    count,
+    markup,
+    signed_colour,
+    text_width,
+)
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
 CELLS = 9
 CELL = 8.0
-HALF_WIDTH, HALF_HEIGHT = 52.0, 17.0
-STRIDE, ROW = 150.0, 66.0
+HALF_WIDTH, HALF_HEIGHT = 52.0, 17.0  # at least
+WIDEST = 80.0
+GAP, ROW = 46.0, 66.0
 ARROW = 6.0
 BULGES = (0, 40, -40, 62, -62, 90, -90, 130, -130)
 
@@ -80,13 +90,38 @@ class _Sheet:
         self.after = self._after()
         self.stores = [self._store(box) for box in boxes]
         self.has_values = any(store is not None for store in self.stores)
+        self.names = _names(boxes)
+        self.half_width = self._half_width()
+        self.stride = self._stride()
         self.spots = {
-            (k, time): Spot(time * STRIDE, k * ROW, HALF_WIDTH, HALF_HEIGHT, square=True)
+            (k, time): self._spot(k, time * self.stride)
             for k in range(len(boxes))
             for time in self.times(k)
         }
-        self.left = min(spot.x for spot in self.spots.values()) - HALF_WIDTH
-        self.right = max(spot.x for spot in self.spots.values()) + HALF_WIDTH
+        self.left = min(spot.x for spot in self.spots.values()) - self.half_width
+        self.right = max(spot.x for spot in self.spots.values()) + self.half_width
+
+    def _spot(self, k: int, x: float) -> Spot:
+        return Spot(x, k * ROW, self.half_width, HALF_HEIGHT, square=True)
+
+    def _half_width(self) -> float:
+        """Return half the width that all boxes have."""
+        rows = [text_width(name, 10.5) for name in self.names]
+        rows += [
+            text_width(self.told(k), 8.0) for k, store in enumerate(self.stores) if store is None
+        ]
+        return min(max(HALF_WIDTH, max(rows) / 2 + 4.0), WIDEST)
+
+    def _stride(self) -> float:
+        """Return the distance of two steps, with room for ways around the boxes of a step."""
+        column = {k: self._spot(k, 0.0) for k in range(len(self.boxes)) if self.timed[k]}
+        gap = GAP
+        for k in column:
+            for source in self.boxes[k].sources:
+                if source in column and abs(k - source) > 1:
+                    curve = _around(column, source, k)
+                    gap = max(gap, abs(curve.at(0.5)[0]) - self.half_width + 0.4 * GAP)
+        return 2 * self.half_width + gap
 
     def _after(self) -> list[bool]:
         """Return which boxes without time come after those with time."""
@@ -116,10 +151,10 @@ class _Sheet:
                         self.arrow((source, time - delay), (k, time), "#0a4b96")
         for time in range(self.steps):
             label = f'<<font point-size="9" color="{FAINT}">t = {time}</font>>'
-            self.text(f"t{time}", time * STRIDE, -HALF_HEIGHT - 20.0, label)
+            self.text(f"t{time}", time * self.stride, -HALF_HEIGHT - 20.0, label)
         if self.cut:
             label = f'<<font point-size="14" color="{FAINT}">…</font>>'
-            self.text("more", (self.steps - 0.5) * STRIDE, -HALF_HEIGHT - 18.0, label)
+            self.text("more", (self.steps - 0.5) * self.stride, -HALF_HEIGHT - 18.0, label)
 
     def pairs(self, source: int, target: int) -> list[tuple[int, int]]:
         """Return the steps of two boxes that are joined without delay."""
@@ -148,12 +183,11 @@ class _Sheet:
     def box(self, k: int, time: int, spot: Spot) -> None:
         """Draw a layer at one step."""
         box = self.boxes[k]
-        full = box.layer.name or box.layer.kind
-        name = clip(full.removeprefix(f"{box.cluster}/"), 2 * HALF_WIDTH - 12.0, 10.0)
+        name = clip(self.names[k], 2 * self.half_width - 8.0, 10.5)
         rows = f'<tr><td><b><font point-size="10">{markup(name)}</font></b></td></tr>'
         values = self.values(k, time)
         if values is None:
-            text = markup(clip(f"{box.manner}: {box.shape_of_step}", 2 * HALF_WIDTH - 8.0, 8.0))
+            text = markup(clip(self.told(k), 2 * self.half_width - 8.0, 8.0))
             rows += f'<tr><td><font point-size="8" color="{FAINT}">{text}</font></td></tr>'
         else:
             hues = hues_of(self.options.values[0])
@@ -185,6 +219,12 @@ class _Sheet:
             **{"class": "layer"},
         )
 
+    def told(self, k: int) -> str:
+        """Return what a box is: its type, and the shape of its output at one step."""
+        layer, manner = self.boxes[k].output, self.boxes[k].manner
+        shape = layer.shape[1:] if self.packed[k] else layer.shape
+        return manner if layer.members is not None else f"{manner}: {' × '.join(map(str, shape))}"
+
     def _store(self, box: Box) -> Any:
         """Return what the last run left in a box, nodes first, then time if it has one."""
         if not self.options.values:
@@ -207,17 +247,16 @@ class _Sheet:
 
     def arrow(self, up: tuple[int, int], down: tuple[int, int], colour: str) -> None:
         """Draw the way of values from one box to another."""
-        low, high = sorted((up[1], down[1]))
-        spots = [
-            spot
-            for place, spot in self.spots.items()
-            if low <= place[1] <= high and place not in (up, down)
-        ]
+        start, end = self.spots[up], self.spots[down]
         curve: Curve
-        if abs(up[0] - down[0]) == 1 and up[1] == down[1]:
-            curve = bend(self.spots[up], self.spots[down], 0.0, ARROW)
+        if up[0] == down[0] and abs(up[1] - down[1]) == 1:
+            curve = bend(start, end, 0.0, ARROW)
+        elif abs(up[1] - down[1]) == 1:
+            curve = cross(start, end, ARROW)
         else:
-            curve, _ = route(self.spots[up], self.spots[down], BULGES, spots, ARROW)
+            low, high = sorted((up[1], down[1]))
+            near = {each: self.spots[each] for each in self.spots if low <= each[1] <= high}
+            curve = _around(near, up, down)
         self.picture.edge(
             f"b{up[0]}.{up[1]}",
             f"b{down[0]}.{down[1]}",
@@ -240,6 +279,21 @@ class _Sheet:
             margin="0",
             **{"class": "caption"},
         )
+
+
+def _around(spots: dict[Any, Spot], up: Any, down: Any) -> Curve:
+    """Return a way from one box to another that goes around those between."""
+    between = [spot for place, spot in spots.items() if place not in (up, down)]
+    curve, _ = route(spots[up], spots[down], BULGES, between, ARROW)
+    return curve
+
+
+def _names(boxes: list[Box]) -> list[str]:
+    """Return a name for each box: without that of the whole it is part of, if it stays the only."""
+    full = [box.layer.name or box.layer.kind for box in boxes]
+    short = [name.removeprefix(f"{box.cluster}/") for name, box in zip(full, boxes, strict=True)]
+    uses = Counter(short)
+    return [own if uses[own] == 1 else name for own, name in zip(short, full, strict=True)]
 
 
 def _of_sample(array: Any, sample: int, layer: Layer) -> Any:
