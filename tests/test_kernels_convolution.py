@@ -17,7 +17,7 @@ from memory import taken
 
 from neurograph.errors import OptionError, ShapeError
 from neurograph.kernels.blas import single_threaded
-from neurograph.kernels.choice import forward_costs, input_costs, weight_costs
+from neurograph.kernels.choice import forward_costs, input_costs
 from neurograph.kernels.convolution import (
     ConvolutionWorkspace,
     convolve,
@@ -151,7 +151,6 @@ def test_every_method_gives_the_same_numbers(name):
     for method in forward_costs(geometry, 5):
         found = run(geometry, *data, forward=method)
         np.testing.assert_allclose(found[0], right[0], rtol=0, atol=1e-10, err_msg=method)
-    for method in weight_costs(geometry, 5):
         found = run(geometry, *data, weights=method)
         np.testing.assert_allclose(found[1], right[1], rtol=0, atol=1e-10, err_msg=method)
     for method in input_costs(geometry, 5):

@@ -40,7 +40,6 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
         scale=int("gamma" in found),
         center=int("beta" in found),
         epsilon=function.epsilon,
-        momentum=function.momentum,
     )
 
 

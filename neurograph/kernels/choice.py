@@ -50,6 +50,8 @@ def turned_geometry(geometry: Geometry2D) -> Geometry2D | None:
 def forward_costs(geometry: Geometry2D, batch: int, threads: int = 1) -> dict[str, float]:
     """Return the methods for outputs, with the nanoseconds that each is expected to take.
 
+    The gradient of the kernel has the same methods, and they take about as long.
+
     Parameters
     ----------
     geometry : Geometry2D
@@ -71,11 +73,6 @@ def forward_costs(geometry: Geometry2D, batch: int, threads: int = 1) -> dict[st
     if geometry.groups == geometry.in_shape[2] == geometry.filters:
         costs["depthwise"] = 0.0
     return costs
-
-
-def weight_costs(geometry: Geometry2D, batch: int, threads: int = 1) -> dict[str, float]:
-    """Return the methods for the gradient of the kernel, as `forward_costs` does."""
-    return forward_costs(geometry, batch, threads)
 
 
 def input_costs(geometry: Geometry2D, batch: int, threads: int = 1) -> dict[str, float]:

@@ -19,7 +19,6 @@ from neurograph.kernels.choice import (
     forward_costs,
     input_costs,
     turned_geometry,
-    weight_costs,
 )
 from neurograph.kernels.columns import ColumnsForward, ColumnsWeights, Scatter
 from neurograph.kernels.depthwise import DepthwiseForward, DepthwiseScatter, DepthwiseWeights
@@ -91,16 +90,15 @@ class ConvolutionWorkspace:
         self.team = team or Team(1)
         threads = self.team.threads
         part = -(-batch // threads)
-        costs = [
-            find(geometry, batch, threads) for find in (forward_costs, weight_costs, input_costs)
-        ]
-        self.forward = _choose("the outputs", forward, costs[0], geometry, exact)
-        self.weights = _choose("the kernel's gradient", weights, costs[1], geometry, exact)
-        self.inputs = _choose("the inputs' gradients", inputs, costs[2], geometry, exact)
+        costs, back = (find(geometry, batch, threads) for find in (forward_costs, input_costs))
+        self.forward = _choose("the outputs", forward, costs, geometry, exact)
+        self.weights = _choose("the kernel's gradient", weights, costs, geometry, exact)
+        self.inputs = _choose("the inputs' gradients", inputs, back, geometry, exact)
         turned = turned_geometry(geometry)
-        members = range(self.team.threads)
-        make = _forward_operator
-        self.forward_operators = [make(self.forward, geometry, dtype, part) for _ in members]
+        members = range(threads)
+        self.forward_operators = [
+            _forward_operator(self.forward, geometry, dtype, part) for _ in members
+        ]
         self.weight_operators = [
             _weight_operator(self.weights, geometry, dtype, part) for _ in members
         ]

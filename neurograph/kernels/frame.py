@@ -42,8 +42,11 @@ class Frame:
         Rows of the frame, and columns of the padded image.
     images : int
     phases : int
+
+    Attributes
+    ----------
     fill : float
-        Value of the missing cells.
+        Value of the missing cells, 0 unless set.
     """
 
     def __init__(
@@ -53,9 +56,8 @@ class Frame:
         size: tuple[int, int],
         images: int,
         phases: int = 1,
-        fill: float = 0.0,
     ) -> None:
-        self.image, self.origin, self.size, self.fill = image, origin, size, fill
+        self.image, self.origin, self.size, self.fill = image, origin, size, 0.0
         wide = -(-size[1] // phases)
         self.shape = (phases, images, size[0], wide, image[2])
         self.pieces = [self._piece(phase, phases, wide) for phase in range(phases)]

@@ -37,8 +37,6 @@ class BatchNormWorkspace:
         Threads that share the batch. One thread, the caller's, if there is none.
     epsilon : float
         Added to the variance.
-    momentum : float
-        What the moving statistics keep of themselves at an update.
 
     Attributes
     ----------
@@ -49,10 +47,9 @@ class BatchNormWorkspace:
     --------
     >>> workspace = BatchNormWorkspace((1,), 4, "float64")
     >>> x, out = np.array([[0.0], [2.0], [4.0], [6.0]]), np.empty((4, 1))
-    >>> moving_mean, moving_variance = np.zeros(1), np.ones(1)
-    >>> batch_norm(x, None, None, moving_mean, moving_variance, out, workspace)
-    >>> out.round(3).T, moving_mean, moving_variance
-    (array([[-1.342, -0.447,  0.447,  1.342]]), array([0.03]), array([1.04]))
+    >>> batch_norm(x, None, None, out, workspace)
+    >>> out.round(3).T, workspace.mean, workspace.inverse.round(3)
+    (array([[-1.342, -0.447,  0.447,  1.342]]), array([3.]), array([0.447]))
     """
 
     def __init__(
@@ -62,13 +59,12 @@ class BatchNormWorkspace:
         dtype: npt.DTypeLike,
         team: Team | None = None,
         epsilon: float = 1e-3,
-        momentum: float = 0.99,
     ) -> None:
         self.shape, self.batch, self.dtype = tuple(shape), batch, np.dtype(dtype)
         channels, places = self.shape[-1], prod(self.shape[:-1])
         team = team or Team(1)
         self.team = team if batch * places * channels >= WORTH else team.first
-        self.epsilon, self.momentum = epsilon, momentum
+        self.epsilon = epsilon
         fits = max(RUN // channels, 1)
         self.repeats = max(k for k in range(1, min(fits, places) + 1) if places % k == 0)
         self.run = self.repeats * channels
@@ -110,16 +106,13 @@ def batch_norm(
     x: Array,
     gamma: Array | None,
     beta: Array | None,
-    moving_mean: Array,
-    moving_variance: Array,
     out: Array,
     workspace: BatchNormWorkspace,
     relu: bool = False,
 ) -> None:
-    """Normalise a training batch by its own statistics, and update the moving ones.
+    """Normalise a training batch by its own statistics, which the workspace keeps.
 
-    ``out = gamma * (x - mean) / sqrt(variance + epsilon) + beta``, with the biased variance, which
-    also goes into the moving variance, as in Keras.
+    ``out = gamma * (x - mean) / sqrt(variance + epsilon) + beta``, with the biased variance.
 
     Parameters
     ----------
@@ -127,8 +120,6 @@ def batch_norm(
         Inputs, and outputs, which are overwritten. They may be the same array.
     gamma, beta : (channels,) or None
         Scale and shift; 1 and 0 if None.
-    moving_mean, moving_variance : (channels,)
-        Updated.
     workspace : BatchNormWorkspace
     relu : bool
         Whether the outputs are cut off at 0.
@@ -144,9 +135,6 @@ def batch_norm(
     mean, variance = _combine(workspace, len(x), count)
     workspace.mean[...] = mean
     np.divide(1.0, np.sqrt(variance + workspace.epsilon), out=workspace.inverse)
-    for moving, value in ((moving_mean, mean), (moving_variance, variance)):
-        moving *= workspace.momentum
-        moving += (1 - workspace.momentum) * value
     _scale(x, gamma, beta, mean, workspace.inverse, out, workspace, relu)
 
 
@@ -160,9 +148,9 @@ def batch_norm_inference(
     workspace: BatchNormWorkspace,
     relu: bool = False,
 ) -> None:
-    """Normalise by the moving statistics: one multiplication and one addition.
+    """Normalise by the moving statistics, (channels,): one multiplication and one addition.
 
-    Parameters and errors are those of `batch_norm`; the moving statistics are not changed.
+    The other parameters, and the errors, are those of `batch_norm`.
     """
     workspace.check("batch_norm_inference", x=x, out=out)
     inverse = 1 / np.sqrt(moving_variance.astype(np.float64) + workspace.epsilon)
@@ -221,47 +209,6 @@ def batch_norm_gradient(
     workspace.spread(1, slope)
     workspace.spread(2, -scale * total / count - slope * workspace.mean)
     workspace.team.run(_gradient_part, x, d_out, d_x, workspace, accumulate)
-
-
-def fold_batch_norm(
-    kernel: Array,
-    bias: Array | None,
-    gamma: Array | None,
-    beta: Array | None,
-    moving_mean: Array,
-    moving_variance: Array,
-    epsilon: float = 1e-3,
-) -> tuple[Array, Array]:
-    """Return the kernel and bias that do a layer and the batch normalisation after it in one.
-
-    Parameters
-    ----------
-    kernel : (…, filters)
-        Of a convolution or dense layer.
-    bias : (filters,) or None
-    gamma, beta : (filters,) or None
-    moving_mean, moving_variance : (filters,)
-    epsilon : float
-
-    Returns
-    -------
-    kernel : (…, filters)
-    bias : (filters,)
-
-    Examples
-    --------
-    >>> one = np.ones(1)
-    >>> fold_batch_norm(np.array([[3.0]]), None, 2 * one, 5 * one, one, one, epsilon=0.0)
-    (array([[6.]]), array([3.]))
-    """
-    scale = 1 / np.sqrt(moving_variance.astype(np.float64) + epsilon)
-    if gamma is not None:
-        scale = scale * gamma
-    shift = -moving_mean if bias is None else bias - moving_mean
-    shift = scale * shift
-    if beta is not None:
-        shift = shift + beta
-    return (kernel * scale).astype(kernel.dtype), shift.astype(kernel.dtype)
 
 
 def _scale(

@@ -43,10 +43,10 @@ def _workspace(e: Emitter, statement: Statement, x: Ref) -> str:
     lead = e.lead(x)
     shape = e.shape(x)
     count = shape[0] if lead == 1 else shape[0] * shape[1]
-    options = f"epsilon={statement.get('epsilon')!r}, momentum={statement.get('momentum')!r}"
     return e.top(
         f"{statement.get('name')}_workspace",
-        f"BatchNormWorkspace({shape[lead:]}, {count}, np.{e.dtype(x)}, team, {options})",
+        f"BatchNormWorkspace({shape[lead:]}, {count}, np.{e.dtype(x)}, team, "
+        f"epsilon={statement.get('epsilon')!r})",
         own=True,
     )
 
@@ -81,12 +81,10 @@ def _gradient_normalize(backward: Backward, statement: Statement) -> None:
 def _emit_normalize(e: Emitter, statement: Statement) -> None:
     x, gamma, beta, _ = split(statement)
     workspace = _workspace(e, statement, x)
-    size = e.shape(x)[-1]
-    unused = e.top(f"unused_{size}", f"np.zeros(({2}, {size}), np.{e.dtype(x)})")
     relu = ", relu=True" if statement.get("relu") else ""
     e.line(
         f"batch_norm({_samples(e, x)}, {_vector(e, gamma)}, {_vector(e, beta)}, "
-        f"{unused}[0], {unused}[1], {_samples(e, statement.out)}, {workspace}{relu})"
+        f"{_samples(e, statement.out)}, {workspace}{relu})"
     )
 
 
