@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -411,17 +411,9 @@ def get_initializer(spec: object) -> Initializer:
     Traceback (most recent call last):
     neurograph.errors.UnknownNameError: unknown initializer 'he_norml': did you mean 'he_normal'...
     """
-    if isinstance(spec, Initializer):
-        return spec
-    if isinstance(spec, (str, Mapping)):
-        return TABLE.make(spec)
-    if isinstance(spec, type) and issubclass(spec, Initializer):
-        return TABLE.make(spec.__name__)
     if isinstance(spec, (int, float, list, tuple, np.ndarray, np.generic)):
         return Constant(spec)
-    if callable(spec):
-        return OwnInitializer(spec)
-    raise TABLE.refuse(spec)
+    return TABLE.get(spec, Initializer, OwnInitializer)
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -152,6 +152,26 @@ class Table(Generic[T]):
         except TypeError as error:
             raise OptionError(f"{self.kind} {name!r} cannot be made: {error}") from error
 
+    def get(self, spec: object, kind: type[T], own: Callable[[Any], T] | None = None) -> T:
+        """Return what a name, a configuration or a class of this kind stands for; or an object.
+
+        ``own`` makes an object of a function, where a function of one's own may be given.
+
+        Raises
+        ------
+        UnknownNameError, OptionError
+            As ``make`` does, and for what is none of these.
+        """
+        if isinstance(spec, kind):
+            return spec
+        if isinstance(spec, (str, Mapping)):
+            return self.make(spec)
+        if isinstance(spec, type) and issubclass(spec, kind):
+            return self.make(spec.__name__)
+        if own is not None and callable(spec):
+            return own(spec)
+        raise self.refuse(spec)
+
     def config(self, item: object) -> dict[str, Any]:
         """Return a dataclass made by this table as plain data that ``make`` reads back."""
         names = [name for name, row in self.rows.items() if row is type(item)]

@@ -6,7 +6,6 @@ is ``l1 * sign(w) + 2 * l2 * w``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,10 +111,4 @@ def get_regularizer(spec: object) -> Regularizer | None:
     >>> get_regularizer("l2(0.001)")
     L2(l2=0.001, l1=0.0)
     """
-    if spec is None or isinstance(spec, Regularizer):
-        return spec
-    if isinstance(spec, (str, Mapping)):
-        return TABLE.make(spec)
-    if isinstance(spec, type) and issubclass(spec, Regularizer):
-        return TABLE.make(spec.__name__)
-    raise TABLE.refuse(spec)
+    return None if spec is None else TABLE.get(spec, Regularizer)

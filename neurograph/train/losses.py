@@ -5,7 +5,6 @@ Keras's formulas and defaults, plus ``sse``, the tutorial's sum of squares.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -231,12 +230,4 @@ def get_loss(spec: object) -> Loss:
     >>> get_loss("huber(0.5)")
     Huber(delta=0.5)
     """
-    if isinstance(spec, Loss):
-        return spec
-    if isinstance(spec, (str, Mapping)):
-        return TABLE.make(spec)
-    if isinstance(spec, type) and issubclass(spec, Loss):
-        return TABLE.make(spec.__name__)
-    if callable(spec):
-        return OwnLoss(spec)
-    raise TABLE.refuse(spec)
+    return TABLE.get(spec, Loss, OwnLoss)

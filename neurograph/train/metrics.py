@@ -8,7 +8,7 @@ samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -261,17 +261,9 @@ def get_metric(spec: object) -> Metric:
     >>> get_metric("acc")
     Accuracy(name='acc', threshold=0.5)
     """
-    if isinstance(spec, Metric):
-        return spec
     if isinstance(spec, Loss):
         return LossMetric(spec)
-    if isinstance(spec, (str, Mapping)):
-        metric = TABLE.make(spec)
-        if isinstance(spec, str) and spec in TABLE.rows:
-            metric.name = spec
-        return metric
-    if isinstance(spec, type) and issubclass(spec, Metric):
-        return TABLE.make(spec.__name__)
-    if callable(spec):
-        return OwnMetric(spec)
-    raise TABLE.refuse(spec)
+    metric = TABLE.get(spec, Metric, OwnMetric)
+    if isinstance(spec, str) and spec in TABLE.rows:
+        metric.name = spec
+    return metric

@@ -7,7 +7,6 @@ the same update with one pass over the data less.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from neurograph.options import Table
@@ -222,10 +221,4 @@ def get_optimizer(spec: object) -> Optimizer:
     Traceback (most recent call last):
     neurograph.errors.UnknownNameError: unknown optimizer 'rmsprp': did you mean 'rmsprop'...
     """
-    if isinstance(spec, Optimizer):
-        return spec
-    if isinstance(spec, (str, Mapping)):
-        return TABLE.make(spec)
-    if isinstance(spec, type) and issubclass(spec, Optimizer):
-        return TABLE.make(spec.__name__)
-    raise TABLE.refuse(spec)
+    return TABLE.get(spec, Optimizer)
