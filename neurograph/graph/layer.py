@@ -128,6 +128,14 @@ class Layer:
         home.reset(())
         return home
 
+    @property
+    def top(self) -> Layer:
+        """The layer that a recipe made, of which this one is a part or the whole."""
+        layer = self
+        while layer.root is not None:
+            layer = layer.root
+        return layer
+
     # nodes ------------------------------------------------------------------------------------
 
     def own_node(self, index: int) -> Node:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import DataError, GraphError, NeurographError
+from neurograph.errors import DataError, GraphError, NeurographError, short
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
-from neurograph.graph.tree import Tree, check_arity, short
+from neurograph.graph.tree import Tree, check_arity
 from neurograph.graph.trees import goes_along_trees
 
 
@@ -121,7 +121,7 @@ def _check_values(tree: Tree, port: Port, at_leaves: bool) -> None:
 
 def layers_below(network: Network, root: Layer) -> set[int]:
     """Return the ids of the layers whose values go into a tree layer: they are there by value."""
-    own = {id(layer) for layer in network.all_layers if top_of(layer) is root}
+    own = {id(layer) for layer in network.all_layers if layer.top is root}
     stack = [
         bundle.source
         for layer in network.all_layers
@@ -137,10 +137,3 @@ def layers_below(network: Network, root: Layer) -> set[int]:
             stack += [bundle.source for bundle in layer.incoming]
             stack += layer.parts.values()
     return found
-
-
-def top_of(layer: Layer) -> Layer:
-    """Return the layer that a recipe made, of which this one is a part or the whole."""
-    while layer.root is not None:
-        layer = layer.root
-    return layer

@@ -8,7 +8,6 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.trees import goes_along_trees
 from neurograph.layers.recipe import kind_of
-from neurograph.layers.weights import top
 from neurograph.parameter import Parameter
 
 _HEADINGS = ("layer", "output shape", "parameters", "connections", "connected to")
@@ -129,16 +128,16 @@ class Summary:
 def _rows(network: Network) -> list[Row]:
     members: dict[int, list[Layer]] = {}
     for layer in network.all_layers:
-        members.setdefault(id(top(layer)), []).append(layer)
+        members.setdefault(id(layer.top), []).append(layer)
     counted: set[int] = set()
-    return [_row(network, top(layers[0]), layers, counted) for layers in members.values()]
+    return [_row(network, layers[0].top, layers, counted) for layers in members.values()]
 
 
 def _row(network: Network, root: Layer, layers: list[Layer], counted: set[int]) -> Row:
     bundles = [bundle for layer in layers for bundle in layer.incoming]
     parameters = [each for layer in layers for each in layer.parameters.values()]
     connections = sum(map(len, bundles))
-    sources = dict.fromkeys(top(bundle.source).name for bundle in bundles)
+    sources = dict.fromkeys(bundle.source.top.name for bundle in bundles)
     kind = kind_of(root)
     if root.role == "group":
         table = network.handmade.table()

@@ -71,7 +71,7 @@ def ordered_parameters(network: Network) -> dict[str, Parameter]:
     named = {id(parameter): (name, parameter) for name, parameter in network.parameters.items()}
     members: dict[int, list[Layer]] = {}
     for layer in network.all_layers:
-        members.setdefault(id(top(layer)), []).append(layer)
+        members.setdefault(id(layer.top), []).append(layer)
     found = {
         id(parameter): named[id(parameter)]
         for root in operations(network)
@@ -81,13 +81,6 @@ def ordered_parameters(network: Network) -> dict[str, Parameter]:
     return dict([*found.values(), *(row for key, row in named.items() if key not in found)])
 
 
-def top(layer: Layer) -> Layer:
-    """Return the layer that a recipe made, of which this one is a part or the whole."""
-    while layer.root is not None:
-        layer = layer.root
-    return layer
-
-
 def operations(network: Network) -> list[Layer]:
     """Return the layers that recipes made, without their parts, in Keras's order.
 
@@ -95,7 +88,7 @@ def operations(network: Network) -> list[Layer]:
     """
     sources = _sources(network)
     first = _first_of_shared(list(sources.values()))
-    order = _walk([top(port.layer) for port in network.outputs], sources)
+    order = _walk([port.layer.top for port in network.outputs], sources)
     met = {id(layer): place for place, layer in enumerate(order.met)}
     depths: dict[int, int] = {}
     shared: dict[int, int] = {}
@@ -117,12 +110,12 @@ Sources = dict[int, tuple[Layer, list[Layer]]]
 
 def _sources(network: Network) -> Sources:
     """Return, for each layer that a recipe made, those it was called on."""
-    found: Sources = {id(top(layer)): (top(layer), []) for layer in network.all_layers}
+    found: Sources = {id(layer.top): (layer.top, []) for layer in network.all_layers}
     for layer in network.all_layers:
-        root = top(layer)
+        root = layer.top
         known = found[id(root)][1]
         for bundle in layer.incoming:
-            source = top(bundle.source)
+            source = bundle.source.top
             if source is not root and not any(each is source for each in known):
                 known.append(source)
     return found

@@ -13,7 +13,6 @@ from neurograph.errors import unknown
 from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import FoldConnections
 from neurograph.layers.recipe import kind_of
-from neurograph.layers.weights import top
 from neurograph.render.style import KIND_FILLS, count
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     axis = "nodes" if any(bundle.along_trees for bundle in network.bundles) else "time"
     boxes: list[Box] = []
     place: dict[int, int] = {}
-    for layer in sorted(network.all_layers, key=lambda each: (top(each).serial, each.serial)):
+    for layer in sorted(network.all_layers, key=lambda each: (each.top.serial, each.serial)):
         owner, cluster = _owner(layer, opened)
         if layer.role in HIDDEN_ROLES and owner is layer:
             continue

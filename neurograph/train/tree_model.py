@@ -17,7 +17,7 @@ from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
 from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
-from neurograph.graph.tree_fit import fitted_trees, top_of
+from neurograph.graph.tree_fit import fitted_trees
 from neurograph.graph.tree_network import tree_network, tree_values
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs
@@ -124,7 +124,7 @@ class TreeModel(Model):
         """Return the table of blocks: below the tree layer, its cell, and above it."""
         self.refresh()
         executable, layer = self.executable, self.executable.parts.layer
-        own = [each for each in self.network.all_layers if top_of(each) is layer]
+        own = [each for each in self.network.all_layers if each.top is layer]
         cell = Row(
             layer.name,
             f"{layer.config['cell']} cell",

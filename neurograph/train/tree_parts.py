@@ -14,7 +14,7 @@ from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.temporal import BridgeConnections
-from neurograph.graph.tree_fit import layers_below, top_of, tree_layer
+from neurograph.graph.tree_fit import layers_below, tree_layer
 from neurograph.graph.tree_network import copied_bundle, copied_layer, share_parameters
 from neurograph.graph.trees import TreeConnections
 
@@ -57,7 +57,7 @@ class TreeParts:
             What is above the tree layer reads something else too, or goes through time.
         """
         root = tree_layer(network)
-        own = [layer for layer in network.all_layers if top_of(layer) is root]
+        own = [layer for layer in network.all_layers if layer.top is root]
         under = layers_below(network, root)
         source = next(
             bundle.source
