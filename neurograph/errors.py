@@ -49,6 +49,12 @@ class CompileError(NeurographError, RuntimeError):
     """A program of the compiler breaks one of its own rules."""
 
 
+def short(value: object) -> str:
+    """Return how an error shows a value, at most 60 characters of it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def unknown(kind: str, name: object, known: Iterable[str], of: str = "") -> UnknownNameError:
     """Return the error for a name (of something) that is not known, with the nearest match.
 

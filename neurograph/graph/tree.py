@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError, GraphError, unknown
+from neurograph.errors import DataError, GraphError, short, unknown
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -346,12 +346,6 @@ def _values(tree: Tree, given: list[Any], shape: Sequence[int] | None) -> Array:
         found[node] = value
     assert found is not None
     return found
-
-
-def short(value: object) -> str:
-    """Return what an error says of a value."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def check_arity(tree: Tree, children: int) -> None:

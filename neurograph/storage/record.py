@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import FormatError
+from neurograph.errors import FormatError, short
 from neurograph.storage.values import Revived
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ whole numbers of at least 0
 
     def __init__(self, what: str, fields: object) -> None:
         if not isinstance(fields, dict):
-            raise FormatError(f"{what} is {_short(fields)}, expected a JSON object")
+            raise FormatError(f"{what} is {short(fields)}, expected a JSON object")
         self.what = what
         self.fields: dict[str, Any] = fields
 
@@ -46,7 +46,7 @@ whole numbers of at least 0
     def _take(self, name: str, expected: str, fits: Callable[[Any], bool]) -> Any:
         value = self.fields.get(name)
         if not fits(value):
-            got = f"is {_short(value)}" if name in self.fields else "is missing"
+            got = f"is {short(value)}" if name in self.fields else "is missing"
             raise FormatError(f"{self.what}: its field {name!r} {got}, expected {expected}")
         return value
 
@@ -109,8 +109,3 @@ def pick(what: str, number: object, rows: list[T]) -> T:
 
 def _is_whole(value: object, least: int, below: int) -> bool:
     return type(value) is int and least <= value < below
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError, FormatError
+from neurograph.errors import DataError, FormatError, short
 
 Array = NDArray[Any]
 Json = Any
@@ -114,24 +114,24 @@ class Revived:
             return {key: self(each) for key, each in value.items()}
         found = getattr(self, f"_{tags[0][1:]}", None) if len(value) == 1 else None
         if found is None or tags[0] not in ("$tuple", "$float", "$list", "$dict", "$array"):
-            raise FormatError(f"{_short(value)} stands for nothing")
+            raise FormatError(f"{short(value)} stands for nothing")
         return found(value[tags[0]])
 
     def _tuple(self, values: Json) -> tuple[Any, ...]:
         if not isinstance(values, list):
-            raise FormatError(f"a tuple is written as {_short(values)}")
+            raise FormatError(f"a tuple is written as {short(values)}")
         return tuple(self(each) for each in values)
 
     def _float(self, text: Json) -> float:
         if text not in ("nan", "inf", "-inf"):
-            raise FormatError(f"a number is written as {_short(text)}")
+            raise FormatError(f"a number is written as {short(text)}")
         return float(text)
 
     def _dict(self, pairs: Json) -> dict[Any, Any]:
         try:
             return {self(key): self(value) for key, value in pairs}
         except (TypeError, ValueError) as error:
-            raise FormatError(f"a mapping is written as {_short(pairs)}") from error
+            raise FormatError(f"a mapping is written as {short(pairs)}") from error
 
     def _list(self, key: Json) -> list[int]:
         array = self._array(key)
@@ -145,7 +145,7 @@ class Revived:
                 raise FormatError(f"the array {stored!r} is missing")
             return self._arrays[stored]
         if not isinstance(stored, dict) or stored.get("dtype") not in DTYPES:
-            raise FormatError(f"an array is written as {_short(stored)}")
+            raise FormatError(f"an array is written as {short(stored)}")
         values = stored.get("values")
         if isinstance(values, list):
             values = [self(each) if isinstance(each, dict) else each for each in values]
@@ -160,7 +160,7 @@ def _read_array(values: Json, dtype: str, shape: Json) -> Array:
     try:
         return np.array(values, dtype=dtype).reshape([int(side) for side in shape])
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise FormatError(f"an array of {dtype}, shape {_short(shape)}: {error}") from error
+        raise FormatError(f"an array of {dtype}, shape {short(shape)}: {error}") from error
 
 
 def read_json(text: str) -> Json:
@@ -179,8 +179,3 @@ def read_json(text: str) -> Json:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is not a number in JSON")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import DataError, FormatError, NeurographError, OptionError, StorageError
+from neurograph.errors import (
+    DataError,
+    FormatError,
+    NeurographError,
+    OptionError,
+    StorageError,
+    short,
+)
 from neurograph.graph.network import Network
 from neurograph.graph.states import put_states, stateful_layers
 from neurograph.parameter import Array
@@ -321,8 +328,8 @@ def _check_structure(network: Network, other: Network) -> None:
                 what = next(key for key in [*before, *row] if row.get(key) != before.get(key))
                 raise DataError(
                     f"its network has another structure: {kind[:-1]} {before['name']!r} has {what} "
-                    f"{_short(before.get(what))}, in this network {row['name']!r} has "
-                    f"{_short(row.get(what))}"
+                    f"{short(before.get(what))}, in this network {row['name']!r} has "
+                    f"{short(row.get(what))}"
                 )
     if mine[0] != its[0] or not _same_arrays(mine[1], its[1]):
         raise DataError("its network has another structure: other nodes, connections or outputs")
@@ -342,8 +349,3 @@ def _same_arrays(one: Mapping[str, Array], other: Mapping[str, Array]) -> bool:
     return one.keys() == other.keys() and all(
         np.array_equal(array, other[key]) for key, array in one.items()
     )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
