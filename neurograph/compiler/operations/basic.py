@@ -126,9 +126,7 @@ def _check_bias(program: Program, statement: Statement) -> None:
 def _emit_bias(e: Emitter, statement: Statement) -> None:
     (b,) = statement.inputs
     size = e.shape(b)[0]
-    if e.nodes_first(statement.out):
-        out, operand = e.name(statement.out), f"{e.name(b)}[:, None]"
-    elif e.ndim(statement.out) > 2 and size <= NARROW and e.is_contiguous(statement.out):
+    if e.ndim(statement.out) > 2 and size <= NARROW and e.is_contiguous(statement.out):
         width = e.shape(statement.out)[-2]
         row = e.scratch((width, size))
         e.line(f"{row}[...] = {e.name(b)}")
@@ -146,10 +144,6 @@ def _emit_bias(e: Emitter, statement: Statement) -> None:
 def _emit_sums(e: Emitter, statement: Statement) -> None:
     (d,) = statement.inputs
     size = e.shape(statement.out)[0]
-    if e.nodes_first(d):
-        axes = "-1" if e.ndim(d) == 2 else "(0, -1)"
-        e.into(statement, lambda out: e.line(f"np.add.reduce({e.name(d)}, axis={axes}, out={out})"))
-        return
     rows = e.rows(d, size)
     ones = e.ones(e.size(d) // size)
     e.into(statement, lambda out: e.line(f"np.dot({ones}, {rows}, out={out})"))

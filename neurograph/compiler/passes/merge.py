@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from neurograph.compiler.program import (
@@ -80,19 +80,16 @@ def _merge(program: Program, group: Sequence[Statement]) -> Program | None:
     if place is None:
         return None
     outs = [program.arrays[statement.out.name] for statement in group]
-    joint = _joint_view(program, outs)
-    arrays = dict(program.arrays)
-    if joint is None:
-        if any(out.view is not None or out.dims[:-1] != outs[0].dims[:-1] for out in outs):
-            return None
-        if any(_is_read_reshaped(program, out) for out in outs):
-            return None
-        if len({out.name for out in outs}) < len(outs) or outs[0].role != "value":
-            return None
-        joint = "_".join([outs[0].name, "merged"])
-        while joint in arrays:
-            joint += "_"
-        arrays = _with_parts(arrays, outs, joint)
+    if any(out.view is not None or out.dims[:-1] != outs[0].dims[:-1] for out in outs):
+        return None
+    if any(_is_read_reshaped(program, out) for out in outs):
+        return None
+    if len({out.name for out in outs}) < len(outs) or outs[0].role != "value":
+        return None
+    joint = f"{outs[0].name}_merged"
+    while joint in program.arrays:
+        joint += "_"
+    arrays = _with_parts(program.arrays, outs, joint)
     view = program.arrays[first.inputs[1].name].view
     assert view is not None
     assert view.index is not None
@@ -133,24 +130,7 @@ def _is_read_reshaped(program: Program, out: Array) -> bool:
     )
 
 
-def _joint_view(program: Program, outs: Sequence[Array]) -> str | None:
-    """Return the array of which the outputs are already the parts, in order, if there is one."""
-    bases = {out.view.base for out in outs if out.view is not None}
-    if len(bases) != 1 or any(out.view is None for out in outs):
-        return None
-    base = bases.pop()
-    at = 0
-    for out in outs:
-        assert out.view is not None
-        if out.view.index is None or len(out.view.index) != len(out.dims):
-            return None
-        if out.view.index[-1][0] != at:
-            return None
-        at += int(out.dims[-1])
-    return base if at == program.arrays[base].dims[-1] else None
-
-
-def _with_parts(arrays: dict[str, Array], outs: Sequence[Array], joint: str) -> dict[str, Array]:
+def _with_parts(arrays: Mapping[str, Array], outs: Sequence[Array], joint: str) -> dict[str, Array]:
     """Return the declarations with the outputs as parts of one array."""
     total = sum(int(out.dims[-1]) for out in outs)
     found: dict[str, Array] = {}
