@@ -177,10 +177,6 @@ class Latex(Writing):
         """Return a number that stands alone."""
         return _power(number(value))
 
-    def square(self, label: float, output: float) -> str:
-        """Return the square of an error."""
-        return rf"({self.difference(label, output)})^2"
-
     def half(self, squares: Sequence[str]) -> str:
         """Return half the sum of squares."""
         return rf"\frac{{1}}{{2}} \left( {' + '.join(squares)} \right)"

@@ -54,9 +54,6 @@ class CategoricalCrossentropy(Crossentropy):
     label_smoothing: float = 0.0
     name = "categorical_crossentropy"
 
-    def __post_init__(self) -> None:
-        self._check_options()
-
     def _rows(self, target: Array, output: Array) -> tuple[Array, Array]:
         t = target * (1 - self.label_smoothing) + self.label_smoothing / output.shape[-1]
         if self.from_logits:
@@ -207,7 +204,7 @@ class SparseCategoricalCrossentropy(Crossentropy):
     class_numbers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._check_options()
+        super().__post_init__()
         if self.ignore_class is not None:
             value = whole(f"{self.name}: ignore_class", self.ignore_class, least=-(2**31))
             object.__setattr__(self, "ignore_class", value)

@@ -57,7 +57,7 @@ class Crossentropy(Loss):
         """Return the loss as plain data for ``get_loss``."""
         return config_of(self.name, self)
 
-    def _check_options(self) -> None:
+    def __post_init__(self) -> None:
         if not isinstance(self.from_logits, bool):
             raise OptionError(
                 f"{self.name}: from_logits must be True or False, got {self.from_logits!r}"
@@ -92,9 +92,6 @@ class BinaryCrossentropy(Crossentropy):
     from_logits: bool = False
     label_smoothing: float = 0.0
     name = "binary_crossentropy"
-
-    def __post_init__(self) -> None:
-        self._check_options()
 
     def _rows(self, target: Array, output: Array) -> tuple[Array, Array]:
         t = target * (1 - self.label_smoothing) + self.label_smoothing / 2
