@@ -10,7 +10,7 @@ from cases import CASES
 
 import neurograph as ng
 from neurograph.interpret import backward, calc_gradients, forward
-from neurograph.layers.weights import ordered_parameters, top
+from neurograph.layers.weights import ordered_parameters
 
 LIKE_KERAS = {
     "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "swish",
@@ -42,12 +42,12 @@ def twin(keras, net):
         key = id(next(iter(layer.parameters.values()), layer))
         if key not in made:
             made[key] = keras_layer(keras, layer)
-        parts = [each for each in net.all_layers if top(each) is layer]
+        parts = [each for each in net.all_layers if each.top is layer]
         sources = [
-            tensors[id(top(bundle.source))]
+            tensors[id(bundle.source.top)]
             for part in parts
             for bundle in part.incoming
-            if top(bundle.source) is not layer
+            if bundle.source.top is not layer
         ]
         once = list({id(each): each for each in sources}.values())
         merging = layer.config["recipe"] in ("Add", "Multiply", "Average", "Maximum", "Concatenate")
