@@ -218,20 +218,17 @@ class OneToOneConnections(Bundle):
                     f"{source.name} -> {target.name}: a block of shape {self.block} at {start} "
                     f"does not fit {name!r} of shape {shape}"
                 )
-        if parameter is not None and parameter.size and self._block_size() % parameter.size:
+        if parameter is not None and parameter.size and len(self) % parameter.size:
             raise ShapeError(
                 f"{source.name} -> {target.name}: {parameter.size} weights do not repeat over "
-                f"{self._block_size()} connections"
+                f"{len(self)} connections"
             )
         super().__init__(source, target, parameter, delay)
-
-    def _block_size(self) -> int:
-        return int(np.prod(self.block))
 
     @property
     def is_whole(self) -> bool:
         """Whether node i simply feeds node i."""
-        return self._block_size() == self.source.size == self.target.size
+        return len(self) == self.source.size == self.target.size
 
     def _across(self, index: int, out: bool) -> tuple[Indices, Indices]:
         here = (self.source_shape, self.source_start)
@@ -259,7 +256,7 @@ class OneToOneConnections(Bundle):
         return self._across(up, out=True)
 
     def __len__(self) -> int:
-        return self._block_size()
+        return int(np.prod(self.block))
 
     def describe(self) -> dict[str, Any]:
         """Return what, beside source, target, delay and parameter, rebuilds it."""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class BridgeConnections(Bundle):
-    """What the bridges share: weight 1, and no single connection can be taken out."""
+    """What the bridges share: weight 1, and no single connection can be taken out.
+
+    Node i feeds node i, unless a kind of bridge says otherwise.
+    """
 
     def __init__(
         self, source: Layer, target: Layer, *, from_sequence: bool, to_sequence: bool
@@ -34,6 +37,17 @@ class BridgeConnections(Bundle):
                     f"{kinds[layer.sequence]}; this bridge needs one that is {kinds[expected]}"
                 )
         super().__init__(source, target, None)
+
+    def into(self, down: int) -> tuple[Indices, Indices]:
+        """Return the one upstream index and its weight address."""
+        return np.array([down]), np.zeros(1, np.int64)
+
+    def out_of(self, up: int) -> tuple[Indices, Indices]:
+        """Return the one downstream index and its weight address."""
+        return np.array([up]), np.zeros(1, np.int64)
+
+    def __len__(self) -> int:
+        return self.source.size
 
     def remove(self, connection: Connection) -> None:
         """Refuse: the connection is there at one step of time only."""
@@ -65,9 +79,6 @@ class FoldConnections(BridgeConnections):
     def step_of(self, up: int, down: int) -> int:
         """Return the row of the upstream node."""
         return up // self.target.size
-
-    def __len__(self) -> int:
-        return self.source.size
 
 
 class UnfoldConnections(BridgeConnections):
@@ -120,14 +131,6 @@ class StepConnections(BridgeConnections):
             )
         super().__init__(source, target, from_sequence=True, to_sequence=False)
 
-    def into(self, down: int) -> tuple[Indices, Indices]:
-        """Return the one upstream index and its weight address."""
-        return np.array([down]), np.zeros(1, np.int64)
-
-    def out_of(self, up: int) -> tuple[Indices, Indices]:
-        """Return the one downstream index and its weight address."""
-        return np.array([up]), np.zeros(1, np.int64)
-
     def step_of(self, up: int, down: int) -> int:
         """Return the step; negative numbers count from the end."""
         return self.step
@@ -136,9 +139,6 @@ class StepConnections(BridgeConnections):
         """Return upstream indices, downstream indices and addresses of all."""
         each = np.arange(self.source.size)
         return each, each, np.zeros_like(each)
-
-    def __len__(self) -> int:
-        return self.source.size
 
     def describe(self) -> dict[str, Any]:
         """Return what, beside source and target, rebuilds it."""
@@ -168,17 +168,6 @@ class ReverseConnections(BridgeConnections):
             f"{connection.label}: a connection that turns time round cannot be removed; remove "
             f"those into or out of its nodes"
         )
-
-    def into(self, down: int) -> tuple[Indices, Indices]:
-        """Return the one upstream index and its weight address."""
-        return np.array([down]), np.zeros(1, np.int64)
-
-    def out_of(self, up: int) -> tuple[Indices, Indices]:
-        """Return the one downstream index and its weight address."""
-        return np.array([up]), np.zeros(1, np.int64)
-
-    def __len__(self) -> int:
-        return self.source.size
 
 
 def _steps(source: Layer, target: Layer, whole: int, step: int) -> int:

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.layers.recipe import ActivationSpec
 from neurograph.parameter import Parameter
+
+if TYPE_CHECKING:
+    from neurograph.layers.recurrent import Recurrent
+    from neurograph.layers.trees import ChildSumTreeLSTM
+
+
+def cell_parameters(
+    recipe: Recurrent | ChildSumTreeLSTM,
+    features: int,
+    columns: int,
+    bias: tuple[int, ...],
+    bias_start: Any,
+) -> dict[str, Parameter]:
+    """Return kernel, recurrent kernel and, of shape ``bias``, the bias of a recurrent recipe."""
+    made = {
+        "kernel": recipe.parameter(
+            "kernel", (features, columns), recipe.kernel_initializer, recipe.kernel_regularizer
+        ),
+        "recurrent_kernel": recipe.parameter(
+            "recurrent_kernel",
+            (recipe.units, columns),
+            recipe.recurrent_initializer,
+            recipe.recurrent_regularizer,
+        ),
+    }
+    if recipe.use_bias:
+        made["bias"] = recipe.parameter("bias", bias, bias_start, recipe.bias_regularizer)
+    return made
 
 
 @dataclass(slots=True)

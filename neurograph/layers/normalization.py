@@ -72,15 +72,7 @@ class BatchNormalization(Recipe):
         source = self.one(source)
         axis = axis_from_end(self.label, self.axis, source)
         shape = (source.shape[axis],)
-        found: dict[str, Parameter] = {}
-        for wanted, name in ((self.scale, "gamma"), (self.center, "beta")):
-            if wanted:
-                found[name] = self.parameter(
-                    name,
-                    shape,
-                    getattr(self, f"{name}_initializer"),
-                    getattr(self, f"{name}_regularizer"),
-                )
+        found = _affine(self, shape)
         for name in ("moving_mean", "moving_variance"):
             initializer = getattr(self, f"{name}_initializer")
             found[name] = self.parameter(name, shape, initializer, trainable=False)
@@ -142,15 +134,7 @@ class LayerNormalization(Recipe):
         if not axes:
             raise OptionError(f"{self.label}: axis is empty; name at least one axis, such as -1")
         shape = tuple(source.shape[axis] for axis in axes)
-        found: dict[str, Parameter] = {}
-        for wanted, name in ((self.scale, "gamma"), (self.center, "beta")):
-            if wanted:
-                found[name] = self.parameter(
-                    name,
-                    shape,
-                    getattr(self, f"{name}_initializer"),
-                    getattr(self, f"{name}_regularizer"),
-                )
+        found = _affine(self, shape)
         function = layer_functions.LayerNormalization(found, axes=axes, epsilon=self.epsilon)
         return _normalise(self, source, function, found)
 
@@ -199,6 +183,22 @@ class LocalResponseNormalization(Recipe):
             size=self.size, alpha=self.alpha, beta=self.beta, bias=self.bias
         )
         return _normalise(self, self.one(source), function, {})
+
+
+def _affine(
+    recipe: BatchNormalization | LayerNormalization, shape: tuple[int, ...]
+) -> dict[str, Parameter]:
+    """Return those of gamma and beta that a recipe asks for."""
+    return {
+        name: recipe.parameter(
+            name,
+            shape,
+            getattr(recipe, f"{name}_initializer"),
+            getattr(recipe, f"{name}_regularizer"),
+        )
+        for wanted, name in ((recipe.scale, "gamma"), (recipe.center, "beta"))
+        if wanted
+    }
 
 
 def _normalise(

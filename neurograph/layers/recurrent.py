@@ -18,11 +18,10 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.masks import mask_of
 from neurograph.graph.temporal import FoldConnections, ReverseConnections, StepConnections
 from neurograph.layer_functions import resolve_activation
-from neurograph.layers.cell import Cell
+from neurograph.layers.cell import Cell, cell_parameters
 from neurograph.layers.masking import mask_in_time
 from neurograph.layers.recipe import ActivationSpec, Recipe, put_under
 from neurograph.options import number
-from neurograph.parameter import Parameter
 
 _FLAGS = ("use_bias", "return_sequences", "return_state", "go_backwards", "stateful")
 
@@ -158,7 +157,13 @@ class Recurrent(Recipe):
         hidden = self._hidden(sequence, is_root)
         columns = {gate: self.column(gate) for gate in self.gates}
         cell = Cell(columns, sequence, hidden, -1 if self.go_backwards else 1)
-        cell.parameters = self._parameters(sequence.size)
+        cell.parameters = cell_parameters(
+            self,
+            sequence.size,
+            len(self.gates) * self.units,
+            self.bias_shape(),
+            self.bias_start(),
+        )
         self._drop(cell)
         self.wire(cell)
         cell.parts["hidden"] = hidden
@@ -183,25 +188,6 @@ class Recurrent(Recipe):
             sequence=True,
             steps=sequence.steps,
         )
-
-    def _parameters(self, features: int) -> dict[str, Parameter]:
-        columns = len(self.gates) * self.units
-        made = {
-            "kernel": self.parameter(
-                "kernel", (features, columns), self.kernel_initializer, self.kernel_regularizer
-            ),
-            "recurrent_kernel": self.parameter(
-                "recurrent_kernel",
-                (self.units, columns),
-                self.recurrent_initializer,
-                self.recurrent_regularizer,
-            ),
-        }
-        if self.use_bias:
-            made["bias"] = self.parameter(
-                "bias", self.bias_shape(), self.bias_start(), self.bias_regularizer
-            )
-        return made
 
     def _drop(self, cell: Cell) -> None:
         """Put the product with noise before what the gates read."""

@@ -20,6 +20,7 @@ from neurograph.graph.trees import (
     RootConnections,
     TreeConnections,
 )
+from neurograph.layers.cell import cell_parameters
 from neurograph.layers.recipe import ActivationSpec, Recipe, put_under
 from neurograph.layers.recurrent_cells import ForgetBias
 
@@ -236,7 +237,11 @@ class ChildSumTreeLSTM(TreeRecipe):
         parts["hidden"] = hidden
         self._wire(parts)
         root = hidden if self.return_sequences else self.above(hidden)
-        root.parameters = self._weights(source.size)
+        start: Any = self.bias_initializer
+        if self.unit_forget_bias:
+            start = ForgetBias(self.units, self.bias_initializer, place=3)
+        columns = 4 * self.units
+        root.parameters = cell_parameters(self, source.size, columns, (columns,), start)
         kernel, recurrent = root.parameters["kernel"], root.parameters["recurrent_kernel"]
         for number, name in enumerate(("input", "output", "candidate", "forget")):
             first = number * self.units
@@ -280,23 +285,3 @@ class ChildSumTreeLSTM(TreeRecipe):
         for source, target in pairs:
             OneToOneConnections(parts[source], parts[target])
         ChildConnections(parts["keep"], parts["cell"])
-
-    def _weights(self, features: int) -> dict[str, Any]:
-        columns = 4 * self.units
-        made = {
-            "kernel": self.parameter(
-                "kernel", (features, columns), self.kernel_initializer, self.kernel_regularizer
-            ),
-            "recurrent_kernel": self.parameter(
-                "recurrent_kernel",
-                (self.units, columns),
-                self.recurrent_initializer,
-                self.recurrent_regularizer,
-            ),
-        }
-        if self.use_bias:
-            start: Any = self.bias_initializer
-            if self.unit_forget_bias:
-                start = ForgetBias(self.units, self.bias_initializer, place=3)
-            made["bias"] = self.parameter("bias", (columns,), start, self.bias_regularizer)
-        return made
