@@ -44,6 +44,7 @@ class Mode:
 
 PREDICT = Mode()
 TRAIN = Mode(training=True, backward=True)
+WEIGHTED = Mode(training=True, backward=True, weighted=True)
 
 
 class Executable:

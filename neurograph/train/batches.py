@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from neurograph.compiler.executable import TRAIN, Mode
+from neurograph.compiler.executable import TRAIN, WEIGHTED, Mode
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.rows import Rows
 from neurograph.errors import DataError, OptionError
@@ -23,7 +23,6 @@ from neurograph.train.checked import Checked, check_batch
 if TYPE_CHECKING:
     from neurograph.train.model import Model
 
-WEIGHTED = Mode(training=True, backward=True, weighted=True)
 Before = Callable[[int], None] | None
 Augment = Callable[[Any, np.random.Generator], Any]
 

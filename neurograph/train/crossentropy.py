@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from neurograph.errors import OptionError
 from neurograph.lines import Lines
-from neurograph.options import config_of, number
+from neurograph.options import number
 from neurograph.train.loss import Loss, check_range
 
 Array = NDArray[Any]
@@ -52,10 +52,6 @@ class Crossentropy(Loss):
             raise OptionError(
                 f"{self.name} cannot judge outputs of activation {activation!r}: {cure}"
             )
-
-    def to_config(self) -> dict[str, Any]:
-        """Return the loss as plain data for ``get_loss``."""
-        return config_of(self.name, self)
 
     def __post_init__(self) -> None:
         if not isinstance(self.from_logits, bool):

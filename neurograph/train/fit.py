@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 def fit(
     model: Model,
     x: Any,
-    y: Any = None,
-    batch_size: int | None = 32,
-    epochs: int = 1,
-    validation_data: Any = None,
-    validation_split: float = 0.0,
-    callbacks: Callback | Sequence[Callback] = (),
-    verbose: int | str = 1,
-    shuffle: bool = True,
-    initial_epoch: int = 0,
-    sample_weight: Any = None,
-    class_weight: Mapping[int, float] | None = None,
-    validation_freq: int | Iterable[int] = 1,
-    accumulate: int = 1,
-    augment: Augment | None = None,
-    steps_per_epoch: int | None = None,
-    validation_steps: int | None = None,
-    resume: StrPath | bool | None = None,
+    y: Any,
+    batch_size: int | None,
+    epochs: int,
+    validation_data: Any,
+    validation_split: float,
+    callbacks: Callback | Sequence[Callback],
+    verbose: int | str,
+    shuffle: bool,
+    initial_epoch: int,
+    sample_weight: Any,
+    class_weight: Mapping[int, float] | None,
+    validation_freq: int | Iterable[int],
+    accumulate: int,
+    augment: Augment | None,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    resume: StrPath | bool | None,
 ) -> History:
-    """Train a model; see ``Model.fit``."""
+    """Train a model; see ``Model.fit``, where the options have their defaults."""
     model.refresh()
     size = 32 if batch_size is None else whole("fit: batch_size", batch_size, least=1)
     course = _course(epochs, initial_epoch, accumulate, validation_freq)

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurograph.errors import DataError, ShapeError
 from neurograph.lines import Lines
+from neurograph.options import config_of
 
 Array = NDArray[Any]
 
@@ -179,7 +180,7 @@ class Loss:
 
     def to_config(self) -> dict[str, Any]:
         """Return the loss as plain data for ``get_loss``."""
-        raise NotImplementedError
+        return config_of(self.name, self)
 
     def _rows(self, target: Array, output: Array) -> tuple[Array, Array]:
         """Return each row's loss and the gradient of that loss: shapes (…,) and (…, values)."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurograph.lines import Lines
-from neurograph.options import Table, config_of, number
+from neurograph.options import Table, number
 from neurograph.train.categorical import (
     CategoricalCrossentropy,
     SparseCategoricalCrossentropy,
@@ -38,10 +38,6 @@ Array = NDArray[Any]
 
 class _ErrorLoss(Loss):
     """A loss of ``output - target`` that a regression would use."""
-
-    def to_config(self) -> dict[str, Any]:
-        """Return the loss as plain data for ``get_loss``."""
-        return config_of(self.name, self)
 
     def _hint(self, target: Array, output_shape: tuple[int | None, ...]) -> str:
         if target.ndim == len(output_shape) and target.dtype.kind in "iu":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.compiler.executable import PREDICT, TRAIN, Executable, Mode
+from neurograph.compiler.executable import PREDICT, TRAIN, WEIGHTED, Executable, Mode
 from neurograph.compiler.explanation import Explanation
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from neurograph.train.history import History
     from neurograph.train.session import Paused, Session
 
-WEIGHTED = Mode(training=True, backward=True, weighted=True)
 DTYPES = ("float32", "float64")
 
 

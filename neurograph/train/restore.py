@@ -237,7 +237,7 @@ def find_point(model: Model, where: StrPath | bool) -> Point | None:
     StorageError, FormatError, DataError
         The checkpoint cannot be read, or is that of another model.
     """
-    if where is True:
+    if isinstance(where, bool):
         if model.session is None:
             raise OptionError(
                 "fit: resume=True goes on with a model that was stopped or loaded; this one has "
@@ -245,7 +245,7 @@ def find_point(model: Model, where: StrPath | bool) -> Point | None:
             )
         history = History.from_config((model.history or History()).to_config())
         return Point(model.session.get_state(), history, "the model as it is", lambda: None)
-    file = newest_checkpoint(where)  # type: ignore[arg-type]
+    file = newest_checkpoint(where)
     if file is None:
         return None
     loaded = load(file)

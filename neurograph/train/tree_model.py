@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from neurograph.compiler.executable import PREDICT, TRAIN, Mode
+from neurograph.compiler.executable import PREDICT, TRAIN, WEIGHTED
 from neurograph.compiler.explanation import Explanation
 from neurograph.compiler.lower import Row
 from neurograph.compiler.plan import Plan
@@ -28,8 +28,6 @@ from neurograph.train.tree_executable import TreeExecutable
 if TYPE_CHECKING:
     from neurograph.train.batches import Before
     from neurograph.train.checked import Checked
-
-WEIGHTED = Mode(training=True, backward=True, weighted=True)
 
 
 class TreeModel(Model):
