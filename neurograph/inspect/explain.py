@@ -11,6 +11,7 @@ from neurograph.graph.connection import Connection
 from neurograph.graph.layer import ZEROS
 from neurograph.graph.node import Node, aggregate
 from neurograph.inspect.reading import Reading, extent
+from neurograph.inspect.writing import number
 
 _COMBINED = {
     "sum": "net = the sum of weight * output over",
@@ -76,7 +77,7 @@ def explain_node(node: Node, sample: int = 0, step: int = -1, limit: int = 8) ->
     elif node.takes_connections and node.layer.role != "noise":
         parts.append(_forward(node, reading, limit))
     else:
-        parts.append(f"its output is given: {_number(reading.value(node, 'output'))}")
+        parts.append(f"its output is given: {number(reading.value(node, 'output'))}")
     if not node.is_constant and node.layer._delta is not ZEROS:
         parts.append(_backward(node, reading, limit))
         if node.takes_connections and node.layer.role != "noise":
@@ -119,16 +120,16 @@ def _forward(node: Node, reading: Reading, limit: int) -> str:
             term.note = "  the largest" if win else ""
     elif node.aggregation == "mean":
         total = sum(products)
-        terms.append(Term(f"their sum {_number(total)}, divided by {len(signals)}", result=None))
+        terms.append(Term(f"their sum {number(total)}, divided by {len(signals)}", result=None))
     lines = ["forward", f"  {_COMBINED[node.aggregation]} {_connections(len(signals))}"]
     lines += _rows(terms, limit, "net", net, node.aggregation == "sum")
     function = node.layer.function
     if function is None:
-        lines.append(f"  output = {node.activation.name}({_number(net)}) = {_number(output)}")
+        lines.append(f"  output = {node.activation.name}({number(net)}) = {number(output)}")
     else:
         lines.append(
             f"  output = {function.name} over the whole layer {node.layer.name}, of which this is "
-            f"{_number(output)}"
+            f"{number(output)}"
         )
     return "\n".join(lines)
 
@@ -159,7 +160,7 @@ def _backward(node: Node, reading: Reading, limit: int) -> str:
     if function is not None:
         lines = _sent_back(terms, limit, returned, partials) if terms else ["backward"]
         ways = f"through {function.name} over the whole layer"
-        return "\n".join([*lines, f"  delta = {_number(delta)}  (-dE/d net, {ways})"])
+        return "\n".join([*lines, f"  delta = {number(delta)}  (-dE/d net, {ways})"])
     slope = float(
         node.activation.derivative(reading.value(node, "net"), reading.value(node, "output"))
     )
@@ -168,11 +169,11 @@ def _backward(node: Node, reading: Reading, limit: int) -> str:
         returned = delta / slope
     lines = _sent_back(terms, limit, returned, partials)
     if node.takes_connections:
-        product = f"{_number(slope)} * {_number(returned)} = {_number(delta)}"
+        product = f"{number(slope)} * {number(returned)} = {number(delta)}"
         how = f"{node.activation.name}'(net) * what comes back"
         lines.append(f"  delta = {how} = {product}  (-dE/d net)")
     else:
-        lines.append(f"  delta = {_number(delta)}  (-dE/d output)")
+        lines.append(f"  delta = {number(delta)}  (-dE/d output)")
     return "\n".join(lines)
 
 
@@ -181,7 +182,7 @@ def _sent_back(terms: list[Term], limit: int, returned: float, partials: str) ->
     total = "what comes back"
     if all(term.factor is None for term in terms):
         source = ", from the loss itself" if terms else ""
-        return ["backward", f"  {total} = {_number(returned)}{source}"]
+        return ["backward", f"  {total} = {number(returned)}{source}"]
     count = _connections(sum(term.factor is not None for term in terms))
     head = f"  {total} = the sum of weight * downstream delta{partials} over {count}"
     return ["backward", head, *_rows(terms, limit, total, returned, True)]
@@ -196,7 +197,7 @@ def _gradients(node: Node, reading: Reading, limit: int) -> str:
         back = -delta * reading.partial(connection)
         term = Term(_source(connection), back, arriving, back * arriving)
         if not isclose(connection.gradient, back * arriving, rel_tol=1e-5):  # float32 may be so far
-            term.note = f"  of {_number(connection.gradient)} in all"
+            term.note = f"  of {number(connection.gradient)} in all"
         terms.append(term)
     if not terms:
         return ""
@@ -240,7 +241,7 @@ def _rows(
         shown.append(Term(total, result=value))
         texts.append(total)
     left = max((len(text) for text in texts), default=0)
-    results = ["" if term.result is None else _number(term.result) for term in shown]
+    results = ["" if term.result is None else number(term.result) for term in shown]
     right = max(map(len, results), default=0)
     if total:
         texts[-1] = f"{total:>{left}}"
@@ -255,20 +256,16 @@ def _aligned(terms: Sequence[Term]) -> list[str]:
     """Return ``name  factor * value`` of each term, in columns."""
     products = [term for term in terms if term.factor is not None and term.value is not None]
     names = max((len(term.name) for term in products), default=0)
-    factors = max((len(_number(term.factor or 0.0)) for term in products), default=0)
-    values = max((len(_number(term.value or 0.0)) for term in products), default=0)
+    factors = max((len(number(term.factor or 0.0)) for term in products), default=0)
+    values = max((len(number(term.value or 0.0)) for term in products), default=0)
     return [
         term.name
         if term.factor is None or term.value is None
-        else f"{term.name:<{names}}  {_number(term.factor):>{factors}} * "
-        f"{_number(term.value):<{values}}"
+        else f"{term.name:<{names}}  {number(term.factor):>{factors}} * "
+        f"{number(term.value):<{values}}"
         for term in terms
     ]
 
 
 def _connections(count: int) -> str:
     return f"{count:,} connection{'' if count == 1 else 's'}"
-
-
-def _number(value: float) -> str:
-    return f"{value + 0.0:.6g}"
