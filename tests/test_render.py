@@ -438,6 +438,49 @@ def test_program_is_drawn_and_leaves_the_network_alone():
     assert "backward" in words_of(picture)
 
 
+def boxes_of_program(picture) -> dict[str, str]:
+    """Return the statements drawn, with what they cost, by the names of their boxes."""
+    found = [
+        re.match(r'\s*(s\d+).*tooltip="([^"]+)"', each) for each in lines(picture, "statement")
+    ]
+    return {match[1]: match[2] for match in found}
+
+
+def test_what_is_gathered_flows_from_the_nodes_it_names_alone():
+    a, b = ng.InputNode("a"), ng.InputNode("b")
+    p, q, y = (ng.Node("tanh", name=name) for name in "pqy")
+    for up, down in ((a, p), (b, q), (p, q), (a, y), (q, y)):
+        ng.Connection(up, down, weight=0.5)
+    net = ng.Network(inputs=[a, b], outputs=[y])
+    picture = render_program(net.compile().program)
+    boxes = boxes_of_program(picture)
+    flows = re.findall(r"(\w+) -> (\w+)", "\n".join(lines(picture, "flow")))
+
+    def sources(start):
+        (box,) = [box for box, statement in boxes.items() if statement.startswith(start)]
+        return {boxes[up].partition(" ")[0] for up, down in flows if down == box}
+
+    assert sources("a_q_picked = gather") == {"a_b", "q"}
+    assert sources("d_q_net = activate_gradient") == {"d_nodes", "q"}
+    assert sources("d_p_net = activate_gradient") == {"d_b_p", "p"}
+    assert sources("d_nodes += scatter") == {"d_nodes", "d_a_q_picked"}
+
+
+def test_the_cost_of_a_recurrent_layer_is_that_of_its_products():
+    net = ng.Network([ng.Input((None, 3)), ng.LSTM(4), ng.Dense(2)])
+    picture = net.render(view="program")
+    boxes = boxes_of_program(picture)
+    forward, backward = (box for box, told in boxes.items() if "[kind=lstm" in told)
+    assert f"{forward} -> {backward} " in picture.source  # its gates are kept for the way back
+    costs = [told.rsplit("; ")[1] for told in boxes.values()]
+    weights = 4 * 4 * (3 + 4 + 1)
+    assert f"{2 * weights} operations" in costs
+    assert f"{4 * weights} operations" in costs
+    net = ng.Network([ng.Input((6, 6, 2)), ng.MaxPooling2D(3), ng.Flatten(), ng.Dense(2)])
+    costs = [each.rsplit("; ")[1] for each in boxes_of_program(net.render(view="program")).values()]
+    assert "72 operations" in costs  # every number is looked at once
+
+
 # names, options, files ----------------------------------------------------------------------------
 
 AWKWARD = ['a"b', "<b>bold</b>", "back\\slash\\N", "权重", "&amp;", "a:b", "line\nbreak", "1"]

@@ -11,6 +11,7 @@ from neurograph.compiler.build import Options as BuildOptions
 from neurograph.compiler.build import build
 from neurograph.compiler.operations import OPERATIONS
 from neurograph.compiler.program import Dim, Loop, Program, Statement, Step
+from neurograph.render.flow import Flow
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
@@ -73,7 +74,7 @@ def draw_program(program: Program, title: str) -> Picture:
         parts.append(("backward", program.backward))
     else:
         hidden = sum(_length(each) for each in program.backward)
-    note = "colour: multiplications and additions for one sample and step"
+    note = "the darker, the more multiplications and additions for one sample and step"
     if hidden:
         note += f"; {count(hidden, 'operation')} of the backward pass not drawn"
     label = (
@@ -103,7 +104,7 @@ class _Chart:
     def __init__(self, program: Program, picture: Picture) -> None:
         self.program, self.picture = program, picture
         self.number = 0
-        self.writers: dict[str, list[tuple[str, str]]] = {}  # by base: array written, box
+        self.flow = Flow(program)
         self.costs = {
             id(statement): self.cost(statement)
             for step in (*program.forward, *program.backward)
@@ -147,7 +148,7 @@ class _Chart:
             margin="0.05,0.02",
             **{"class": "given"},
         )
-        self.writers[name] = [(name, f"a{name}")]
+        self.flow.given(name, f"a{name}")
 
     def statement(self, frame: Any, statement: Statement) -> None:
         """Draw a statement, and arrows from those that wrote what it reads."""
@@ -183,53 +184,9 @@ class _Chart:
             tooltip=words(f"{statement}; {count(cost, 'operation')}"),
             **{"class": "statement"},
         )
-        read = [ref.name for ref in statement.inputs]
-        read += [statement.out.name] if statement.accumulate else []
-        for writer in dict.fromkeys(each for ref in read for each in self.writers_of(ref)):
+        for writer in self.flow.sources(statement):
             self.picture.edge(writer, name, arrowsize="0.6", color=INK, **{"class": "flow"})
-        target = statement.out.name
-        self.writers.setdefault(self.program.base(target), []).append((target, name))
-
-    def writers_of(self, name: str) -> list[str]:
-        """Return the boxes that last wrote what a name refers to, part by part."""
-        here, found = self.region(name), []
-        for written, box in reversed(self.writers.get(self.program.base(name), [])):
-            there = self.region(written)
-            if _meet(here, there):
-                found.append(box)
-            if written == name or (there and _covers(there, here)):
-                break
-        return found[::-1]
-
-    def region(self, name: str) -> list[tuple[int, int] | None]:
-        """Return where in its base a name lies: (start, stop) by axis, None for all of an axis."""
-        array = self.program.arrays[name]
-        if array.view is None:
-            return [(0, dim) if isinstance(dim, int) else None for dim in array.dims]
-        if array.view.index is None:  # in another shape
-            return []
-        found = self.region(array.view.base)
-        base = self.program.arrays[array.view.base]
-        for axis, (start, stop) in enumerate(array.view.index[: len(found)]):
-            outer, dim = found[axis], base.dims[axis]
-            if outer is not None and isinstance(dim, int):
-                end = dim if stop is None else stop if stop >= 0 else dim + stop
-                found[axis] = (outer[0] + start, outer[0] + end)
-        return found
-
-
-def _meet(one: list[tuple[int, int] | None], other: list[tuple[int, int] | None]) -> bool:
-    """Whether two regions of one array may have something in common."""
-    pairs = zip(one, other, strict=False)
-    return all(a is None or b is None or (a[0] < b[1] and b[0] < a[1]) for a, b in pairs)
-
-
-def _covers(one: list[tuple[int, int] | None], other: list[tuple[int, int] | None]) -> bool:
-    """Whether the first region holds all of the second."""
-    return len(other) == len(one) and all(
-        a is None or (b is not None and a[0] <= b[0] and b[1] <= a[1])
-        for a, b in zip(one, other, strict=True)
-    )
+        self.flow.written(statement, name)
 
 
 def _frame(name: str, title: str) -> Any:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, refuse, register, same_type, turned_back
+from neurograph.compiler.operations.table import (
+    Operation,
+    refuse,
+    register,
+    same_type,
+    size_of_input,
+    turned_back,
+)
 from neurograph.compiler.program import Program, Statement
 from neurograph.graph.distinct import all_differ
 
@@ -110,7 +117,7 @@ def _emit_scatter(e: Emitter, statement: Statement) -> None:
 register(Operation("gather", _emit_gather, turned_back("scatter")))
 
 
-register(Operation("scatter", _emit_scatter, turned_back("gather")))
+register(Operation("scatter", _emit_scatter, turned_back("gather"), flops=size_of_input))
 
 
 # bias: out += b along the nodes, repeated over their last axis; sums is its gradient

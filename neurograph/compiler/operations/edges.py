@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.compiler.operations.table import Operation, register, turned_back
+from neurograph.compiler.operations.table import Operation, register, size_of_input, turned_back
 from neurograph.compiler.program import Dim, Program, Statement
 from neurograph.kernels.edges import BLOCK
 
@@ -161,4 +161,4 @@ def _emit_put(e: Emitter, statement: Statement) -> None:
 
 
 register(Operation("take", _emit_take, turned_back("put")))
-register(Operation("put", _emit_put))
+register(Operation("put", _emit_put, flops=size_of_input))

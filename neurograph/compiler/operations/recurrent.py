@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, register, same_type, turned_back
-from neurograph.compiler.program import Ref, Statement
+from neurograph.compiler.operations.table import (
+    Operation,
+    lead_dims,
+    register,
+    same_type,
+    turned_back,
+)
+from neurograph.compiler.program import Dim, Program, Ref, Statement
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -146,6 +153,14 @@ def _emit_last_memory(e: Emitter, statement: Statement) -> None:
     e.line(f"last_memory({_cell(e, statement)}, {e.name(statement.out)})")
 
 
-register(Operation("cell", _emit_cell, _gradient_cell))
+def _flops(program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]) -> int:
+    """Each weight is used once for a sample and step; twice on the way back."""
+    forward = statement.op == "cell"
+    states = program.arrays[(statement.out if forward else statement.inputs[0]).name]
+    weights = program.arrays[statement.inputs[1].name]
+    return (2 if forward else 4) * size(weights.dims) * size(lead_dims(states))
+
+
+register(Operation("cell", _emit_cell, _gradient_cell, flops=_flops))
 register(Operation("last_memory", _emit_last_memory))
-register(Operation("cell_gradient", _emit_cell_gradient))
+register(Operation("cell_gradient", _emit_cell_gradient, flops=_flops))

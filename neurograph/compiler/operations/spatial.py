@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.table import Operation, register
+from neurograph.compiler.operations.table import Operation, lead_dims, register
 from neurograph.compiler.program import Dim, Program, Ref, Statement
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def _flops(program: Program, statement: Statement, size: Callable[[tuple[Dim, ..
     array = program.arrays[
         statement.inputs[0].name if statement.op == "convolve_weights" else statement.out.name
     ]
-    images = size(tuple(dim for dim in array.dims if isinstance(dim, str)))
-    return geometry.flops * images
+    return geometry.flops * size(lead_dims(array))
 
 
 register(Operation("convolve", _emit_convolve, _gradient_convolve, flops=_flops))
@@ -140,5 +139,13 @@ def _emit_pool_gradient(e: Emitter, statement: Statement) -> None:
         e.line(f"average_pool_gradient({deltas}, {d_x}, {workspace}{add})")
 
 
-register(Operation("pool", _emit_pool, _gradient_pool))
-register(Operation("pool_gradient", _emit_pool_gradient))
+def _pool_flops(
+    program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]
+) -> int:
+    geometry: Geometry2D = program.constants[str(statement.get("geometry"))]
+    windows = math.prod(geometry.out_shape) * size(lead_dims(program.arrays[statement.out.name]))
+    return windows * math.prod(geometry.kernel)
+
+
+register(Operation("pool", _emit_pool, _gradient_pool, flops=_pool_flops))
+register(Operation("pool_gradient", _emit_pool_gradient, flops=_pool_flops))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.program import Dim, Program, Statement
+from neurograph.compiler.program import Array, Dim, Program, Statement
 from neurograph.errors import CompileError
 
 if TYPE_CHECKING:
@@ -44,6 +44,18 @@ class Operation:
     check: Check = lambda program, statement: None
     flops: Cost = lambda program, statement, size: size(program.arrays[statement.out.name].dims)
     in_place: bool = False
+
+
+def size_of_input(
+    program: Program, statement: Statement, size: Callable[[tuple[Dim, ...]], int]
+) -> int:
+    """Return what a statement costs that takes every number of its first input once."""
+    return size(program.arrays[statement.inputs[0].name].dims)
+
+
+def lead_dims(array: Array) -> tuple[Dim, ...]:
+    """Return the axes of samples and of time of an array."""
+    return tuple(dim for dim in array.dims if isinstance(dim, str))
 
 
 OPERATIONS: dict[str, Operation] = {}
