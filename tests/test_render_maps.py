@@ -163,6 +163,38 @@ def test_boundary_takes_one_answer_or_one_a_class(tmp_path, classes):
     assert sum(len(each.get_offsets()) for each in points) == 20
 
 
+def test_boundaries_of_classes_run_where_two_answers_are_equal():
+    """Not along the points that were asked, whose winners alone would make stairs."""
+    pytest.importorskip("matplotlib")
+    corners = np.array([[0.0, 0.0], [1.0, 0.1], [0.2, 1.0]])
+
+    def predict(points):
+        return -((points[:, None] - corners) ** 2).sum(axis=2)
+
+    figure = ng.decision_boundary(predict, corners, [0, 1, 2], resolution=30)
+    found = 0
+    for contours in figure.axes[0].collections:
+        if contours.get_facecolor().size == 0:
+            for path in contours.get_paths():
+                best = np.sort(predict(path.vertices), axis=1)
+                middle = best[:, 2] - best[:, 1] < 0.02
+                assert middle.mean() > 0.95  # all but where three meet
+                found += len(best)
+    assert found > 60
+
+
+def test_areas_differ_in_grey():
+    from neurograph.render.boundary import ABOVE, BELOW, TINTS
+    from neurograph.render.style import GROUPS, luminance, mix
+
+    for group in range(len(GROUPS) - 1):
+        one, other = (
+            luminance(mix("#ffffff", GROUPS[k], TINTS[k % 3])) for k in (group, group + 1)
+        )
+        assert abs(one - other) > 0.03
+    assert luminance(ABOVE) - luminance(BELOW) > 0.1
+
+
 def test_boundary_refuses_what_is_not_a_plane():
     pytest.importorskip("matplotlib")
     with pytest.raises(ng.ShapeError, match=r"x has shape \(4, 3\)"):
@@ -190,6 +222,27 @@ def test_heatmap_shows_the_weights_of_a_layer(tmp_path):
     ET.parse(path)
     bias = net.heatmap("layer_1/bias")
     assert np.array_equal(image_of(bias.axes[0])[0], net.parameters["layer_1/bias"].value)
+
+
+def test_negative_cells_are_marked_for_grey_print():
+    pytest.importorskip("matplotlib")
+    net = tutorial()
+    kernel = net.parameters["layer_1/kernel"].value
+    (marks,) = net.heatmap("layer_1").axes[0].collections
+    assert sorted(map(tuple, marks.get_offsets()[:, ::-1].astype(int).tolist())) == sorted(
+        zip(*np.nonzero(kernel < 0), strict=True)
+    )
+    assert not ng.Network([500, 2], seed=0).heatmap("layer_1").axes[0].collections
+
+
+def test_axes_of_recurrent_weights_are_named():
+    pytest.importorskip("matplotlib")
+    net = ng.Network([ng.Input((None, 3)), ng.GRU(4, name="gru"), ng.Dense(2)], seed=0)
+    named = {"gru": "from input", "gru/recurrent_kernel": "from state", "gru/bias": ""}
+    for name, rows in named.items():
+        axes = net.heatmap(name).axes[0]
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("to unit, gate by gate", rows)
+    assert net.heatmap("dense").axes[0].get_xlabel() == "to unit"
 
 
 def test_heatmap_of_gradients():
@@ -223,6 +276,9 @@ def test_kernels_on_three_channels_are_pictures():
     figure = ng.show_kernels(net, "conv2d")
     assert image_of(figure.axes[0]).shape == (3, 3, 3)
     assert len(figure.axes) == 2
+    kernel = net.parameters["conv2d/kernel"].value
+    low, high = (f"{each:.3g}".replace("-", "−") for each in (kernel.min(), kernel.max()))
+    assert figure.get_suptitle().endswith(f"; red, green, blue: {low} to {high}")
 
 
 def test_feature_maps_are_those_of_the_last_run():

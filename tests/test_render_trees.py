@@ -69,7 +69,9 @@ def test_a_network_along_trees_shows_what_it_left_at_the_nodes():
     with pytest.raises(ng.OptionError, match="goes along trees: give the one to draw"):
         net.render(view="unrolled")
     tree = (([0.1, 0.2], [0.3, 0.4]), [0.5, 0.6])
-    assert len(lines(net.render(view="unrolled", tree=tree), "treenode")) == 5
+    picture = net.render(view="unrolled", tree=tree)
+    assert len(lines(picture, "treenode")) == 5
+    assert "no output: model.inspect([tree]) leaves it" in words_of(picture)
     net.compile().inspect([tree])
     source = net.render(tree=tree).source
     assert source == net.render(view="unrolled", tree=tree).source

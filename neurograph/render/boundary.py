@@ -16,6 +16,8 @@ from neurograph.storage.figures import needed, new_figure, write_figure
 
 Array = NDArray[Any]
 MARKERS = "os^Dv*PX"
+BELOW, ABOVE = "#8fbfe6", "#fbd9bd"  # in grey print the first is the darker one
+TINTS = (0.42, 0.14, 0.27)  # of the areas of classes that follow each other, for grey print too
 
 
 def decision_boundary(
@@ -81,7 +83,7 @@ def decision_boundary(
     if answers.ndim == 1 or answers.shape[1] == 1:
         _one_answer(figure, axes, axis, answers.reshape(side, side))
     else:
-        _several(axes, axis, answers.argmax(axis=1).reshape(side, side), answers.shape[1])
+        _several(axes, axis, answers.reshape(side, side, -1))
     for place, each in enumerate(np.unique(classes)):
         chosen = classes == each
         axes.scatter(
@@ -111,7 +113,7 @@ def _classes(labels: Array) -> Array:
 
 def _one_answer(figure: Any, axes: Any, axis: list[Array], answers: Array) -> None:
     colours = needed("matplotlib.colors", "a decision boundary")
-    scale = colours.LinearSegmentedColormap.from_list("answer", ["#bcd9ee", "#ffffff", "#f6c9a8"])
+    scale = colours.LinearSegmentedColormap.from_list("answer", [BELOW, "#ffffff", ABOVE])
     low, high = float(answers.min()), float(answers.max())
     middle = 0.5 if low >= 0.0 and high <= 1.0 else 0.0
     reach = max(high - middle, middle - low, 1e-9)
@@ -129,9 +131,12 @@ def _one_answer(figure: Any, axes: Any, axis: list[Array], answers: Array) -> No
     figure.colorbar(mesh, ax=axes, label="answer")
 
 
-def _several(axes: Any, axis: list[Array], winners: Array, classes: int) -> None:
+def _several(axes: Any, axis: list[Array], answers: Array) -> None:
     colours = needed("matplotlib.colors", "a decision boundary")
-    tints = [colours.to_rgba(GROUPS[k % len(GROUPS)], 0.25) for k in range(classes)]
+    winners, classes = answers.argmax(axis=-1), answers.shape[-1]
+    tints = [
+        colours.to_rgba(GROUPS[k % len(GROUPS)], TINTS[k % len(TINTS)]) for k in range(classes)
+    ]
     axes.pcolormesh(
         *axis,
         winners,
@@ -141,6 +146,7 @@ def _several(axes: Any, axis: list[Array], winners: Array, classes: int) -> None
         shading="auto",
         rasterized=True,
     )
-    for k in range(1, classes):
-        if (winners >= k).any() and (winners < k).any():
-            axes.contour(*axis, winners, levels=[k - 0.5], colors="#222222", linewidths=1.0)
+    for k in range(classes):
+        if (winners == k).any() and (winners != k).any():
+            lead = answers[..., k] - np.delete(answers, k, axis=-1).max(axis=-1)
+            axes.contour(*axis, lead, levels=[0.0], colors="#222222", linewidths=1.0)

@@ -13,7 +13,7 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.options import whole
 from neurograph.parameter import Parameter
 from neurograph.render.fill import lead_of
-from neurograph.render.style import WEIGHT_HUES, clip_path, count
+from neurograph.render.style import INK, WEIGHT_HUES, clip_path, count, short
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import needed, new_figure, write_figure
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 NAME_WIDTH = 160.0  # of a name in a title, in points
+MARKED = 400  # cells at most whose signs are marked
 
 
 def heatmap(
@@ -44,10 +45,15 @@ def heatmap(
     matrix = np.atleast_2d(values)
     image = axes.imshow(matrix, aspect="auto", interpolation="nearest", **_scale(matrix))
     axes.set_title(title, fontsize=10, parse_math=False)
-    axes.set_xlabel("to unit" if values.ndim == 2 else "unit")
-    axes.set_ylabel("from input" if values.ndim == 2 else "")
-    if values.ndim < 2:
+    layer, _, own = full.rpartition("/")
+    gated = values.shape[-1:] > network.layer(layer).shape[-1:] if layer else False
+    unit = "unit, gate by gate" if gated else "unit"
+    axes.set_xlabel(f"to {unit}" if values.ndim == 2 else unit)
+    if values.ndim == 2:
+        axes.set_ylabel({"recurrent_kernel": "from state", "bias": ""}.get(own, "from input"))
+    else:
         axes.yaxis.set_visible(False)
+    _mark_negative(axes, matrix)
     axes.locator_params(integer=True)
     figure.colorbar(image, ax=axes, shrink=0.9)
     return write_figure(figure, path)
@@ -191,6 +197,7 @@ def _kernels(values: Array, title: str, path: StrPath | None, limit: int) -> Any
     if channels == 3 and values.ndim == 4:
         low, high = float(values.min()), float(values.max())
         scaled = (values - low) / (high - low or 1.0)
+        title += f"; red, green, blue: {short(low)} to {short(high)}"
         tiles = [scaled[..., k] for k in range(min(filters, limit))]
         return _grid(tiles, title, filters, path, None)
     across = min(filters, max(limit // min(channels, 8), 1)) if channels > 1 else filters
@@ -223,6 +230,8 @@ def _grid(
         axes.set_yticks([])
         if place < len(tiles):
             image = axes.imshow(tiles[place], interpolation="nearest", **scale)
+            if hues is not None:
+                _mark_negative(axes, tiles[place])
         else:
             axes.remove()
         if table and place < columns:
@@ -234,6 +243,13 @@ def _grid(
     hidden = f"; {len(tiles)} of {total} shown" if len(tiles) < total else ""
     figure.suptitle(title + hidden, fontsize=10, parse_math=False)
     return write_figure(figure, path)
+
+
+def _mark_negative(axes: Any, values: Array) -> None:
+    """Put a minus into each negative cell while there are few: grey print has no hues."""
+    if values.size <= MARKED:
+        rows, columns = np.nonzero(values < 0.0)
+        axes.scatter(columns, rows, marker="_", s=9, linewidths=0.8, color=INK)
 
 
 def _scale(values: Array, hues: Any = WEIGHT_HUES) -> dict[str, Any]:

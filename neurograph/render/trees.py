@@ -121,6 +121,8 @@ def tree_picture(network: Network, options: Options) -> Picture:
         units = values.shape[1]
         whose = f"{CELLS} of {units} units" if units > CELLS else count(units, "unit")
         notes.append(f"cells: {what} of {whose} of {layer.name}, {signs_of(what)}")
+    elif options.values:
+        notes.append(f"no {what}: model.inspect([tree]) leaves it at the nodes")
     lines = [(title_of(network, options), 10, INK), *((note, 9, FAINT) for note in notes)]
     _Grove(tree, picture, values, hues_of(what)).paint(lines)
     return picture
