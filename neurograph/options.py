@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
@@ -87,6 +88,20 @@ def text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise OptionError(f"{what} must be a string, got {value!r}")
     return value
+
+
+def path_text(what: str, path: object) -> str:
+    """Return a path as a string, or raise an OptionError.
+
+    >>> path_text("CSVLogger: filename", 5)
+    Traceback (most recent call last):
+    neurograph.errors.OptionError: CSVLogger: filename must be a path, got 5
+    """
+    if isinstance(path, os.PathLike):
+        path = os.fspath(path)
+    if not isinstance(path, str):
+        raise OptionError(f"{what} must be a path, got {path!r}")
+    return path
 
 
 def random_generator(what: str, seed: int | np.random.Generator | None) -> np.random.Generator:

@@ -160,7 +160,7 @@ def test_what_was_not_run_cannot_be_explained():
         net.node("h").explain(sample=2)
     with pytest.raises(ng.OptionError, match="there is no step 4; the last run had 4"):
         net.node("h").explain(step=4)
-    with pytest.raises(ng.OptionError, match="limit is 0"):
+    with pytest.raises(ng.OptionError, match="limit must be a number of at least 1, got 0"):
         net.node("h").explain(limit=0)
 
 

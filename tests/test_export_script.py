@@ -96,6 +96,14 @@ def test_sequences_of_any_length_need_a_number_of_steps(tmp_path: Path) -> None:
     assert not (tmp_path / "net.py").exists()
 
 
+def test_an_activation_of_ones_own_is_named(tmp_path: Path) -> None:
+    ng.register_activation("cubed", lambda net: net**3, lambda net, output: 3 * net**2)
+    model = ng.Network([ng.Input((4,)), ng.Dense(2, activation="cubed")]).compile()
+    with pytest.raises(ng.GraphError, match="'cubed' is an activation of your own"):
+        model.export(tmp_path / "net.py")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_has_no_text_is_named(tmp_path: Path) -> None:
     model = ng.Network([ng.Input((4,)), ng.LayerNormalization()]).compile()
     with pytest.raises(ng.GraphError, match="layer_normalization"):

@@ -242,6 +242,7 @@ def test_whole_numbers_are_numbers() -> None:
         ({"optimizer": "adan"}, UnknownNameError, "unknown optimizer 'adan': did you mean 'adam'?"),
         ({"metrics": ["acuracy"]}, UnknownNameError, "'acuracy': did you mean 'accuracy'?"),
         ({"metrics": "acuracy"}, UnknownNameError, "'acuracy': did you mean 'accuracy'?"),
+        ({"passes": 5}, OptionError, "passes is 5; give a list of names"),
         ({"passes": ["drop_ded"]}, UnknownNameError, "did you mean 'drop_dead'?"),
         ({"loss": 3}, OptionError, "a loss is given by its name, as an object or as a function"),
         ({"optimizer": 3}, OptionError, "an optimizer is given by its name"),
@@ -286,7 +287,7 @@ def test_options_may_be_given_in_the_ways_of_numpy() -> None:
     assert net.compile(dtype="f4", seed=np.int64(3), threads=1.0).dtype == "float32"
 
 
-@pytest.mark.parametrize("size", [0, -1, 1.5, "a", None, True])
+@pytest.mark.parametrize("size", [0, -1, 1.5, "a", True])
 def test_batch_sizes_that_cannot_be_are_refused(size: Any) -> None:
     net = classifier()
     model = net.compile(loss="categorical_crossentropy")
@@ -295,6 +296,48 @@ def test_batch_sizes_that_cannot_be_are_refused(size: Any) -> None:
         lambda: model.evaluate(X, Y, batch_size=size),
     ):
         refuses(OptionError, "batch_size must be a", net, act)
+
+
+def test_no_batch_size_is_the_usual_one() -> None:
+    model = classifier().compile(loss="categorical_crossentropy")
+    assert model.predict(X, batch_size=None).tolist() == model.predict(X).tolist()
+    assert model.evaluate(X, Y, batch_size=None) == model.evaluate(X, Y)
+
+
+def test_a_network_is_compiled_by_the_function_as_by_the_method() -> None:
+    model = ng.compile(classifier(), "sgd", "categorical_crossentropy", ["accuracy"], "float64")
+    assert model.score_names == ["loss", "accuracy"]
+    assert model.dtype == "float64"
+    with pytest.raises(OptionError, match=r"ng\.compile: give a network, got 5"):
+        ng.compile(5)
+
+
+WRONG_KINDS: dict[str, Callable[[Network], Any]] = {
+    "a checkpoint must be a path, got 5": lambda net: net.compile(dtype="float64").fit(
+        X, Y, resume=5
+    ),
+    "ModelCheckpoint: filepath must be a path, got 5": lambda _: ng.ModelCheckpoint(5),
+    "CSVLogger: filename must be a path, got 5": lambda _: ng.CSVLogger(5),
+    "TensorBoard: log_dir must be a path, got 5": lambda _: ng.TensorBoard(5),
+    "EarlyStopping: monitor must be a string, got 5": lambda _: ng.EarlyStopping(5),
+    "from_edges: expected a file or a list of edges": lambda _: ng.from_edges(5),
+    "from_graphml: the file must be a path, got 5": lambda _: ng.from_graphml(5),
+    "explain: there is no sample 'a'": lambda net: net.node("dense[0]").explain(sample="a"),
+    "explain: limit must be a number": lambda net: net.node("dense[0]").explain(limit="a"),
+    "gradient_check: give a network (a model's": lambda net: ng.gradient_check(
+        net.compile(dtype="float64"), X, Y
+    ),
+    "parity_check: give a network": lambda _: ng.parity_check(None, X, Y),
+    "did you mean 'complex'?": lambda net: ng.gradient_check(net, X, Y, method="complexx"),
+    "gradient_check: tolerance must be": lambda net: ng.gradient_check(net, X, Y, tolerance=-1),
+    "parity_check: tolerance must be": lambda net: ng.parity_check(net, X, Y, tolerance="a"),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_KINDS)
+def test_what_is_of_the_wrong_kind_is_refused(message: str) -> None:
+    net = classifier()
+    refuses(NeurographError, message, net, lambda: WRONG_KINDS[message](net))
 
 
 def test_a_loss_that_does_not_fit_the_output_is_refused() -> None:

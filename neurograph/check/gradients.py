@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 
 from neurograph.check.comparison import Comparison
 from neurograph.check.report import GradientReport
-from neurograph.check.setting import Setting, homes_kept
+from neurograph.check.setting import Setting, checked_network, homes_kept
 from neurograph.check.trees import gradient_check_trees
-from neurograph.errors import OptionError
+from neurograph.errors import OptionError, unknown
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
-from neurograph.options import random_generator
+from neurograph.options import number, random_generator
 
 Against = Literal["explicit", "compiled"] | Callable[[Network, Any, Any], Any]
 
@@ -89,6 +89,11 @@ def gradient_check(
     >>> report.ok, len(report.rows)
     (True, 9)
     """
+    checked_network("gradient_check", net)
+    if method not in (None, "complex", "central"):
+        raise unknown("method", method, ["complex", "central"], of="gradient_check")
+    if tolerance is not None:
+        tolerance = number("gradient_check: tolerance", tolerance, least=0)
     options = {"training": training, "noise": noise, "initial": initial, "mask": mask}
     if takes_trees(net):
         given: dict[str, Any] = {

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from neurograph.check.compiled import CompiledSide
 from neurograph.check.report import Difference, ParityReport
-from neurograph.check.setting import Setting, homes_kept
+from neurograph.check.setting import Setting, checked_network, homes_kept
 from neurograph.check.trees import parity_check_trees
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
 from neurograph.interpret.walk import Walk
+from neurograph.options import number
 
 Array = NDArray[Any]
 _KINDS = ("output", "net", "delta")
@@ -63,6 +64,8 @@ def parity_check(
     >>> report.ok, report.worst.relative < 1e-12
     (True, True)
     """
+    checked_network("parity_check", net)
+    tolerance = number("parity_check: tolerance", tolerance, least=0)
     if takes_trees(net):
         return parity_check_trees(net, x, y, loss, tolerance)
     options = {"training": training, "noise": None, "initial": None, "mask": None}

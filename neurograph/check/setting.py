@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError
+from neurograph.errors import DataError, OptionError
 from neurograph.graph.masks import Masks, masks_of_run, output_masks
 from neurograph.graph.network import Network
 from neurograph.graph.ports import array_of_each
@@ -234,6 +234,12 @@ def changed(
     finally:
         for parameter, flat_values, value in kept:
             parameter._flat, parameter._value = flat_values, value
+
+
+def checked_network(what: str, net: object) -> None:
+    """Refuse what is no network."""
+    if not isinstance(net, Network):
+        raise OptionError(f"{what}: give a network (a model's is model.network), got {net!r}")
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def script(executable: Executable, path: Path, steps: int | None = None) -> tupl
     text = plan.source.split("\n", 1)[1] if plan.source.startswith('"""') else plan.source
     body = [line for line in text.splitlines() if not line.startswith(("from ", "import "))]
     source = "\n".join(body)
+    _check_activations(executable.network.name, source)
     names = [port.name for port in executable.network.inputs]
     shapes = ", ".join(
         f"{n} {plan.arrays[p].shape[1:]}" for n, p in zip(names, plan.program.inputs, strict=True)
@@ -103,6 +104,18 @@ def script(executable: Executable, path: Path, steps: int | None = None) -> tupl
         _tail(plan, shapes),
     ]
     return "\n".join(parts), None if small else arrays
+
+
+def _check_activations(network: str, source: str) -> None:
+    """Refuse activations that were registered: their functions have no text of their own."""
+    for name in re.findall(r"get_activation\((['\"])(.*?)\1\)", source):
+        try:
+            portable.get_activation(name[1])
+        except KeyError:
+            raise GraphError(
+                f"network {network!r}: {name[1]!r} is an activation of your own, so it cannot be "
+                f"exported as a script; save the model instead"
+            ) from None
 
 
 def _own(source: str) -> str:

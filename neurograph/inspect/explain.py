@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
-from neurograph.errors import OptionError
 from neurograph.graph.connection import Connection
 from neurograph.graph.layer import ZEROS
 from neurograph.graph.node import Node, aggregate
 from neurograph.inspect.reading import Reading, extent
 from neurograph.inspect.writing import number
+from neurograph.options import whole
 
 _COMBINED = {
     "sum": "net = the sum of weight * output over",
@@ -66,8 +66,7 @@ def explain_node(node: Node, sample: int = 0, step: int = -1, limit: int = 8) ->
         a    -0.0467937 * 2 = -0.0935875
         one  -0.0467937 * 1 = -0.0467937
     """
-    if limit < 1:
-        raise OptionError(f"{node.label}.explain: limit is {limit}; show at least 1 term")
+    limit = whole(f"{node.label}.explain: limit", limit, least=1)
     reading = Reading.of(node, sample, step)
     parts = [_title(node, reading)]
     if node.is_constant:

@@ -39,9 +39,9 @@ class Reading:
         """
         batch, steps = extent(node.layer)
         for what, asked, size in (("sample", sample, batch or 1), ("step", step, steps or 1)):
-            if not -size <= asked < size:
+            if not (isinstance(asked, (int, np.integer)) and -size <= asked < size):
                 raise OptionError(
-                    f"{node.label}.explain: there is no {what} {asked}; the last run had {size}"
+                    f"{node.label}.explain: there is no {what} {asked!r}; the last run had {size}"
                 )
         return cls(sample % (batch or 1), step % (steps or 1))
 

@@ -14,6 +14,7 @@ from neurograph.errors import DataError, FormatError, GraphError
 from neurograph.graph.network import Network
 from neurograph.interop.attributes import flag
 from neurograph.interop.networkx import MOST, from_networkx, to_networkx
+from neurograph.options import path_text
 from neurograph.storage.atomic import StrPath, atomic_write
 from neurograph.storage.values import read_json
 
@@ -136,9 +137,11 @@ def from_edges(
     if isinstance(edges, (str, os.PathLike)):
         for number, row in _read_csv(edges, ("upstream", "downstream")):
             _add_edge(graph, f"{os.fspath(edges)}, line {number}", row, nodes is not None)
+    elif not isinstance(edges, Iterable):
+        raise DataError(f"from_edges: expected a file or a list of edges, got {edges!r}")
     else:
         for number, given in enumerate(edges):
-            if isinstance(given, (str, bytes)) or not 2 <= len(given) <= 4:
+            if not (isinstance(given, (tuple, list)) and 2 <= len(given) <= 4):
                 raise DataError(
                     f"from_edges: edge {number} is {given!r}, expected (upstream, downstream), "
                     f"then a weight and a delay if wanted"
@@ -177,7 +180,7 @@ def _add_edge(graph: nx.MultiDiGraph[Any], what: str, row: dict[str, str], liste
 
 
 def _read_csv(path: StrPath, needed: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
-    where = os.fspath(path)
+    where = path_text("a table", path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -265,7 +268,7 @@ def from_graphml(path: StrPath, **options: Any) -> Network:
 
     import networkx as nx
 
-    where = os.fspath(path)
+    where = path_text("from_graphml: the file", path)
     try:
         graph = nx.read_graphml(path, force_multigraph=True)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from neurograph.compiler.plan import Plan
 from neurograph.errors import OptionError, StorageError
+from neurograph.options import path_text
 from neurograph.storage.atomic import StrPath
 from neurograph.train.callback import Callback, Logs
 from neurograph.train.monitoring import EarlyStopping
@@ -44,7 +45,7 @@ class CSVLogger(Callback):
     def __init__(self, filename: StrPath, separator: str = ",", append: bool = False) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
             raise OptionError(f"CSVLogger: separator is {separator!r}, expected one character")
-        self.filename = os.fspath(filename)
+        self.filename = path_text("CSVLogger: filename", filename)
         self.separator = separator
         self.append = append
         self._file: TextIO | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import string
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurograph.errors import FormatError, OptionError, StorageError
 from neurograph.graph.states import states_of
-from neurograph.options import number, whole
+from neurograph.options import number, path_text, whole
 from neurograph.parameter import Array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.file import save
@@ -116,7 +115,7 @@ class ModelCheckpoint(Callback):
         *,
         every: int = 1,
     ) -> None:
-        self.filepath = os.fspath(filepath)
+        self.filepath = path_text("ModelCheckpoint: filepath", filepath)
         self._monitor = Monitor("ModelCheckpoint", monitor, mode)
         self.verbose = verbose
         self.save_best_only = save_best_only
@@ -206,7 +205,7 @@ def newest_checkpoint(path: StrPath) -> str | None:
     FormatError
         All the folder's files that could be checkpoints are damaged.
     """
-    place = Path(path)
+    place = Path(path_text("a checkpoint", path))
     if not place.is_dir():
         return str(place) if place.exists() else None
     found, damaged = [], []

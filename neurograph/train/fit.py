@@ -25,12 +25,12 @@ from neurograph.train.callback import Callback, CallbackList
 from neurograph.train.callbacks import TerminateOnNaN
 from neurograph.train.checked import Checked, check_batch, check_data
 from neurograph.train.history import History
+from neurograph.train.model import Model, checked_batch_size
 from neurograph.train.progress import Progress, make_progress
 from neurograph.train.scores import Validation
 from neurograph.train.session import Course, Session
 
 if TYPE_CHECKING:
-    from neurograph.train.model import Model
     from neurograph.train.restore import Point
 
 
@@ -57,7 +57,7 @@ def fit(
 ) -> History:
     """Train a model; see ``Model.fit``, where the options have their defaults."""
     model.refresh()
-    size = 32 if batch_size is None else whole("fit: batch_size", batch_size, least=1)
+    size = checked_batch_size(batch_size, "fit")
     course = _course(epochs, initial_epoch, accumulate, validation_freq)
     progress = make_progress(_verbosity(verbose), course.epochs)
     _check_switches(shuffle, augment, validation_split)

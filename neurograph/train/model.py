@@ -9,6 +9,7 @@ import numpy as np
 
 from neurograph.compiler.executable import PREDICT, TRAIN, WEIGHTED, Executable, Mode
 from neurograph.compiler.explanation import Explanation
+from neurograph.compiler.passes import checked_passes
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
@@ -95,15 +96,14 @@ class Model(ModelVerbs):
         self.history: History | None = None
         self.session: Session | Paused | None = None
         self.stop_training = False
-        passes = (passes,) if isinstance(passes, str) else passes
-        self.passes = None if passes is None else tuple(passes)
+        self.passes = None if passes is None else checked_passes(passes)
         self.threads = threads
         self.loss_weights = get_loss_weights(network, loss_weights)
         self.executable = self._executable(
             dtype=_checked_dtype(dtype),
             losses=self.losses,
             loss_weights=self.loss_weights,
-            passes=passes,
+            passes=self.passes,
             generator=self.generator,
             threads=threads,
             truncate=self.truncate,
@@ -192,7 +192,7 @@ class Model(ModelVerbs):
         self.executable.carry(plan)
         return self.executable.outputs(plan), self.executable.masks(plan)
 
-    def predict(self, x: Any, batch_size: int = 32) -> Any:
+    def predict(self, x: Any, batch_size: int | None = 32) -> Any:
         r"""Return the outputs for inputs.
 
         Parameters
@@ -227,7 +227,7 @@ class Model(ModelVerbs):
         return found[0] if len(found) == 1 else found
 
     def evaluate(
-        self, x: Any, y: Any, batch_size: int = 32, sample_weight: Any = None
+        self, x: Any, y: Any, batch_size: int | None = 32, sample_weight: Any = None
     ) -> float | list[float]:
         """Return the loss, followed by the metrics if there are any: ``[loss, accuracy]``.
 
@@ -451,8 +451,8 @@ def _checked_pieces(network: Network, truncate: Any) -> int | None:
 
 
 def checked_batch_size(size: Any, what: str) -> int:
-    """Return a batch size, or refuse it."""
-    return whole(f"{what}: batch_size", size, least=1)
+    """Return a batch size, 32 for None, or refuse it."""
+    return 32 if size is None else whole(f"{what}: batch_size", size, least=1)
 
 
 def _alone(scores: list[float]) -> float | list[float]:
@@ -465,14 +465,16 @@ def _one_a_row(weight: Array) -> Array:
     return weight.reshape(weight.shape[: max(axes, default=0) + 1])
 
 
-def compile(network: Network, optimizer: Any = "rmsprop", **options: Any) -> Model:
+def compile(network: Network, *arguments: Any, **options: Any) -> Model:
     """Return the model of a network: ``net.compile(…)``, said as ``ng.compile(net, …)``.
 
     >>> import neurograph as ng
     >>> ng.compile(ng.Network([2, 1]), "sgd", loss="sse")
     <Model of 'network': sse, sgd, float32>
     """
-    return compile_network(network, optimizer, **options)
+    if not isinstance(network, Network):
+        raise OptionError(f"ng.compile: give a network, got {network!r}")
+    return compile_network(network, *arguments, **options)
 
 
 def compile_network(network: Network, *arguments: Any, **options: Any) -> Model:

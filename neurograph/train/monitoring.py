@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import unknown
-from neurograph.options import number, whole
+from neurograph.options import number, text, whole
 from neurograph.parameter import Array
 from neurograph.train.callback import Callback, Logs
 
@@ -35,7 +35,7 @@ class Monitor:
         if mode not in ("auto", "min", "max"):
             raise unknown("mode", mode, ("auto", "min", "max"), of=what)
         self.what = what
-        self.name = name
+        self.name = text(f"{what}: monitor", name)
         higher = "top_k" in name or name.endswith(_HIGHER)
         self.sign = 1.0 if mode == "max" or (mode == "auto" and higher) else -1.0
         self.min_delta = number(f"{what}: min_delta", min_delta, least=0)

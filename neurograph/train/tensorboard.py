@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from neurograph.errors import MissingDependencyError, OptionError
-from neurograph.options import whole
+from neurograph.options import path_text, whole
 from neurograph.storage.atomic import StrPath
 from neurograph.train.callback import Callback, Logs
 
@@ -37,7 +37,7 @@ class TensorBoard(Callback):
     def __init__(
         self, log_dir: StrPath = "logs", histogram_freq: int = 0, update_freq: str | int = "epoch"
     ) -> None:
-        self.log_dir = os.fspath(log_dir)
+        self.log_dir = path_text("TensorBoard: log_dir", log_dir)
         self.histogram_freq = whole("TensorBoard: histogram_freq", histogram_freq)
         self.every = 0
         if update_freq == "batch":

@@ -54,7 +54,7 @@ class TreeModel(Model):
         """Whether there are outputs at every node, not only at the root."""
         return self.executable.parts.at_nodes
 
-    def predict(self, x: Any, batch_size: int = 32) -> Any:
+    def predict(self, x: Any, batch_size: int | None = 32) -> Any:
         r"""Return the outputs for trees.
 
         Parameters

@@ -7,7 +7,7 @@ others come after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from neurograph.compiler.passes.bias import fold_bias
 from neurograph.compiler.passes.copies import drop_copies
@@ -18,7 +18,7 @@ from neurograph.compiler.passes.merge import merge_products
 from neurograph.compiler.passes.normalize import fold_batch_norm, fuse_batch_norm
 from neurograph.compiler.program import Program
 from neurograph.compiler.verify import verify
-from neurograph.errors import unknown
+from neurograph.errors import OptionError, unknown
 
 Pass = Callable[[Program], Program]
 FORWARD: dict[str, Pass] = {
@@ -52,6 +52,8 @@ def checked_passes(chosen: Sequence[str] | None) -> tuple[str, ...]:
     known = (*PASSES, *PLAN_PASSES)
     if chosen is None:
         return known
+    if not isinstance(chosen, Iterable):
+        raise OptionError(f"passes is {chosen!r}; give a list of names, of {', '.join(known)}")
     names = (chosen,) if isinstance(chosen, str) else tuple(chosen)
     for name in names:
         if name not in known:
