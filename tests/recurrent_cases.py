@@ -94,6 +94,12 @@ def _masked_states(recipe: Callable[..., Any], states: int, **options: Any) -> A
     return build
 
 
+def _joined_steps() -> Network:
+    x, z = ng.Input(FEW_STEPS, name="x"), ng.Input(FEW_STEPS, name="z")
+    steps = ng.Concatenate(axis=1)([ng.Masking()(x), ng.Dense(3)(z), ng.Masking()(z)])
+    return Network(inputs=[x, z], outputs=[ng.GRU(2)(steps), ng.Dense(2)(steps)])
+
+
 def _given_mask() -> Network:
     x, mask = ng.Input(ANY_LENGTH, name="x"), ng.Input((None, 1), name="mask")
     valid = ng.Activation("step")(mask)
@@ -181,6 +187,7 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     ):
         build = _masked_states(recipe, states, **options)
         row(f"masked_states_{name}", build, *WAY, gaps=True)
+    row("joined_masks", _joined_steps, *WAY, gaps=True)
     row("given_mask", _given_mask, *WAY, gaps=True)
     cell(
         "embedding_masked",

@@ -179,6 +179,23 @@ def test_losses_and_metrics_leave_out_what_keras_leaves_out(keras_float64, loss,
         np.testing.assert_allclose(one, its, **KERAS)
 
 
+def test_masks_of_steps_that_are_joined_are_joined_as_in_keras(keras_float64):
+    def chosen(start, k, network):
+        x, z = start((STEPS, 3)), start((STEPS, 3))
+        steps = k.Concatenate(axis=1)([k.Masking()(x), k.Dense(3)(z), k.Masking()(z)])
+        return network(inputs=[x, z], outputs=[k.GRU(2)(steps), k.Dense(2)(steps)])
+
+    net = chosen(ng.Input, ng, ng.Network)
+    twin = chosen(keras_float64.Input, keras_float64.layers, keras_float64.Model)
+    twin.set_weights(net.get_weights())
+    twin.compile(loss="mse")
+    (x, _, generator), (z, _, _) = padded(), padded(1)
+    y = [generator.normal(size=(BATCH, 2)), generator.normal(size=(BATCH, 3 * STEPS, 2))]
+    expected = twin.evaluate([x, z], y, verbose=0)
+    model = net.compile("sgd", "mse", dtype="float64")
+    np.testing.assert_allclose(model.evaluate([x, z], y), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["masking_stack", "embedding_masked", "given_mask"])
 @pytest.mark.parametrize("loss", ["mse", "sse", "huber"])
 def test_nodes_and_compiled_leave_out_the_same(name, loss):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from neurograph.errors import OptionError, ShapeError
-from neurograph.graph.bundles import OneToOneConnections
+from neurograph.graph.bundles import BiasConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
-from neurograph.layers.recipe import Recipe
+from neurograph.graph.masks import mask_of
+from neurograph.layers.recipe import Recipe, put_under
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,28 @@ class Concatenate(Recipe):
                 target_start=tuple(begin),
             )
             begin[axis] += each.shape[axis]
+        if -axis == len(shape) > 1 and not target.sequence:
+            _join_masks(layers, target)
         return target
+
+
+def _join_masks(images: Sequence[Layer], target: Layer) -> None:
+    """Put the masks of images (steps, …) one after the other; without one all steps count."""
+    masks = [mask_of(image) for image in images]
+    if not any(masks):
+        return
+    joined = Layer((target.shape[0], 1), kind="mask")
+    put_under(target, "mask", joined)
+    first = 0
+    for number, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        if mask is None:
+            mask = Layer((image.shape[0], 1), kind="all")
+            const = Layer((1,), kind="const", role="const")
+            put_under(target, f"all_{number}", mask)
+            put_under(mask, "const", const)
+            BiasConnections(const, mask, None)
+        OneToOneConnections(mask, joined, target_start=(first,))
+        first += image.shape[0]
 
 
 def axis_from_end(label: str, axis: int, layer: Layer) -> int:
