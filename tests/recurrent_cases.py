@@ -49,6 +49,12 @@ def _fixed_state() -> Network:
     return Network(inputs=x, outputs=ng.LSTM(4)(x, initial_state=[h, c]))
 
 
+def _frozen_states() -> Network:
+    x, z = ng.Input(ANY_LENGTH, name="x"), ng.Input((2,), name="z")
+    begin = [ng.Dense(3, name=f"begin_{k}")(z) for k in range(2)]
+    return Network(inputs=[x, z], outputs=ng.LSTM(3, "softplus", trainable=False)(x, begin))
+
+
 def _both_states() -> Network:
     x = ng.Input(ANY_LENGTH, name="x")
     begin = [ng.Input((2,), name=f"begin_{k}") for k in range(2)]
@@ -142,6 +148,7 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     row("lstm_states", _all_states(lstm, 2), *WAY)
     row("lstm_states_backwards", _all_states(lstm, 2, go_backwards=True), *WAY)
     row("lstm_fixed_state", _fixed_state, *WAY)
+    row("lstm_frozen_states", _frozen_states, *WAY)
     row("leaky_lstm", _leaky_lstm, *WAY)
     row("encoder_decoder", _encoder_decoder, *WAY, "network", steps=6)
     cell("lstm_stateful", lambda: lstm(3, stateful=True), lambda: ng.Dense(2), tags=("stateful",))

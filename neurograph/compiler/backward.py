@@ -174,8 +174,11 @@ class Wanted:
 
     def _where(self, ref: Ref) -> tuple[str, Region]:
         base = self._program.base(ref.name)
-        region = region_of(self._program, Ref(ref.name))
-        return base, region or whole_of(self._program.arrays[base])
+        whole = whole_of(self._program.arrays[base])
+        region = region_of(self._program, Ref(ref.name)) or whole
+        if ref.offset:  # from its first step or its last, a loop reaches the initial state
+            region = (whole[0], *region[1:])
+        return base, region
 
     def _include(self, ref: Ref) -> bool:
         base, region = self._where(ref)
