@@ -394,6 +394,21 @@ def test_inspect_shows_every_step_of_time(name: str) -> None:
             np.testing.assert_allclose(value, theirs, rtol=1e-9, atol=1e-12, err_msg=node.label)
 
 
+@pytest.mark.parametrize("name", ["dropout", "dropout_sequence", "lstm_dropout"])
+def test_noise_is_1_where_it_is_left_out(name: str) -> None:
+    case = CASES[name]
+    net = case.network()
+    x, y = case.data(net)
+    model = net.compile("sgd", case.loss, dtype="float64")
+    noises = [layer for layer in net.all_layers if layer.role == "noise"]
+    model.inspect(x, y, training=True)
+    drawn = [np.array(layer.output) for layer in noises]
+    model.inspect(x, y)
+    for layer, before in zip(noises, drawn, strict=True):
+        assert (before != 1.0).all()
+        np.testing.assert_array_equal(layer.output, np.ones_like(before))
+
+
 def test_inspect_without_targets_leaves_deltas_alone() -> None:
     net = by_hand()
     x, _ = data()

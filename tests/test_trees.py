@@ -563,6 +563,7 @@ def test_dropout_and_normalisation_work_beside_a_tree_layer():
     assert "np.matmul" in model.source or "np.dot" in model.source
     blocks = [row.block for row in model.explain().rows]
     assert "recursive" in blocks
+    assert ng.parity_check(net, trees, y).ok
     assert blocks[0] == "input -> dropout"
     assert model.plan.arrays
 

@@ -23,6 +23,7 @@ from neurograph.compiler.rows import check_steps
 from neurograph.compiler.storage import Sizes
 from neurograph.errors import ShapeError
 from neurograph.graph.clocks import clocks
+from neurograph.graph.layer import Layer
 from neurograph.graph.masks import Masks, as_mask
 from neurograph.graph.network import Network
 from neurograph.graph.spatial import WindowConnections
@@ -266,6 +267,8 @@ class Executable:
         for layer in self.network.all_layers:
             if layer is group:
                 continue
+            if layer.role == "noise" and not mode.training:  # left out of the program
+                layer.keep("output", np.ones(self._lead(layer, plan) + layer.shape, self.dtype))
             for what in ("net", "output", "delta"):
                 name = plan.program.values.get((layer.name, what))
                 if name is None or (what == "delta" and not mode.backward):
@@ -274,6 +277,11 @@ class Executable:
                 layer.keep(what, -array if what == "delta" else array.copy())
         if group.size:
             self._keep_rows(mode, plan)
+
+    def _lead(self, layer: Layer, plan: Plan) -> tuple[int, ...]:
+        """Return the leading axes of a layer's values: (batch,) or (batch, time)."""
+        paired = zip(self.clocks, plan.sizes.steps, strict=True)
+        return (plan.sizes.batch, *(steps for layers, steps in paired if layer in layers))
 
     def _keep_rows(self, mode: Mode, plan: Plan) -> None:
         """Do the same for the hand-made nodes, whose values are rows."""
