@@ -13,11 +13,14 @@ from random_graphs import random_network
 
 from neurograph.compiler.executable import Mode
 from neurograph.compiler.operations import OPERATIONS
-from neurograph.compiler.program import Loop, Program, Statement, parse
+from neurograph.compiler.program import Loop, Program, Statement, parse, statements
 from neurograph.compiler.settle import settle
 from neurograph.compiler.storage import OUTSIDE, Sizes, assign
 from neurograph.compiler.verify import verify
 from neurograph.errors import CompileError
+from neurograph.train.model import Model
+
+Models = dict[tuple[str, bool], Model]
 
 ARRAYS = """
     input x float32[B, 4]
@@ -90,31 +93,33 @@ def test_the_verifier_lets_a_loop_read_what_it_writes_at_other_steps() -> None:
     )
 
 
-def test_what_every_case_is_lowered_to_passes_the_verifier_and_is_explained() -> None:
-    for name, case in CASES.items():
-        for passes in (None, ()):
-            model = case.network().compile("sgd", case.loss, passes=passes)
-            verify(model.program, name)
+@pytest.fixture(scope="module")
+def models() -> Models:
+    """Every case, compiled with all passes and with none."""
+    return {
+        (name, passed): case.network().compile("sgd", case.loss, passes=None if passed else ())
+        for name, case in CASES.items()
+        for passed in (True, False)
+    }
+
+
+def test_what_every_case_is_lowered_to_passes_the_verifier_and_is_explained(models: Models) -> None:
+    for (name, _), model in models.items():
+        verify(model.program, name)
         told = sum(row.connections for row in model.explain().rows)
         assert told == len(model.network.connections), name
 
 
-def test_every_operation_is_used_by_some_case() -> None:
+def test_every_operation_is_used_by_some_case(models: Models) -> None:
     """An operation that no case reaches would go untested."""
     used = set()
-    for name, case in CASES.items():
-        for passes in (None, ()):
-            executable = case.network().compile("sgd", case.loss, passes=passes).executable
-            for mode in (Mode(), Mode(True, True), Mode(False, True)):
-                used |= {s.op for s in _statements(executable.program(mode))}
+    for (name, _), model in models.items():
+        for mode in (Mode(), Mode(True, True), Mode(False, True)):
+            found = model.executable.program(mode)
+            used |= {s.op for s in statements([*found.forward, *found.backward])}
         assert used <= set(OPERATIONS), name
     unused = set(OPERATIONS) - used - {"sparse", "sparse_turned", "edge_dots"}  # larger graphs
     assert not unused
-
-
-def _statements(found: Program) -> list[Statement]:
-    steps = [*found.forward, *found.backward]
-    return [s for step in steps for s in (step.body if isinstance(step, Loop) else (step,))]
 
 
 # settling -------------------------------------------------------------------------------------
@@ -241,8 +246,8 @@ def check_memory(found: Program, sizes: Sizes, reuse: bool, in_place: bool) -> N
 MODES = (Mode(), Mode(True, True), Mode(True, True, weighted=True, inputs_too=True))
 
 
-def test_no_two_arrays_in_use_share_memory() -> None:
-    executables = [case.network().compile("sgd", case.loss).executable for case in CASES.values()]
+def test_no_two_arrays_in_use_share_memory(models: Models) -> None:
+    executables = [model.executable for (_, passed), model in models.items() if passed]
     executables += [random_network(seed)[0].compile("sgd", "sse").executable for seed in range(60)]
     for executable, mode in product(executables, MODES):
         for reuse, in_place in product((False, True), repeat=2):
