@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 SHADES = " ░▒▓█"
 PLAIN_SHADES = " .+#@"
+GAP = "    "
 
 
 def as_blocks(picture: ArrayLike, shades: str | None = None) -> list[str]:
@@ -34,13 +35,13 @@ def as_blocks(picture: ArrayLike, shades: str | None = None) -> list[str]:
     return ["".join(shades[level] * 2 for level in row) for row in levels]
 
 
-def side_by_side(pictures: list[list[str]], gap: str = "    ") -> list[str]:
+def side_by_side(pictures: list[list[str]]) -> list[str]:
     """Return pictures of equal height as one, from left to right.
 
-    >>> side_by_side([["ab", "cd"], ["ef", "gh"]], "-")
-    ['ab-ef', 'cd-gh']
+    >>> side_by_side([["ab", "cd"], ["ef", "gh"]])
+    ['ab    ef', 'cd    gh']
     """
-    return [gap.join(rows).rstrip() for rows in zip(*pictures, strict=True)]
+    return [GAP.join(rows).rstrip() for rows in zip(*pictures, strict=True)]
 
 
 def _knows_blocks() -> bool:

@@ -23,6 +23,7 @@ from neurograph.train.model import Model
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 TABLES = (".csv", ".csv.gz", ".npy")
 BAR = 24  # characters of a probability of 1
+MOST_ROWS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -157,15 +158,15 @@ def _answer(model: Model, x: Any, settings: Settings | None, top: int) -> Any:
     return outputs
 
 
-def _print_rows(values: Any, names: tuple[str, ...], classes: bool, limit: int = 20) -> None:
-    for number, row in enumerate(values[:limit]):
+def _print_rows(values: Any, names: tuple[str, ...], classes: bool) -> None:
+    for number, row in enumerate(values[:MOST_ROWS]):
         if classes:
             best = int(row.argmax())
             print(f"  row {number}: {_name(best, names)} ({row[best]:.1%})")
         else:
             print(f"  row {number}: " + ", ".join(f"{value:.6g}" for value in row))
-    if len(values) > limit:
-        print(f"  … {len(values) - limit:,} more; --out FILE.csv writes them all")
+    if len(values) > MOST_ROWS:
+        print(f"  … {len(values) - MOST_ROWS:,} more; --out FILE.csv writes them all")
 
 
 def _as_picture(sample: Any) -> Any:

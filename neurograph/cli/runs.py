@@ -83,12 +83,12 @@ def read_settings(spec: str | Path) -> Settings | None:
         raise FormatError(f"{path}: these are no settings of a run: {error}") from error
 
 
-def free_folder(name: str, parent: str = "runs") -> Path:
+def free_folder(name: str) -> Path:
     """Return a folder that is not there yet: ``runs/NAME``, ``runs/NAME-2`` and so on."""
-    folder, number = Path(parent, name), 1
+    folder, number = Path("runs", name), 1
     while folder.exists():
         number += 1
-        folder = Path(parent, f"{name}-{number}")
+        folder = Path("runs", f"{name}-{number}")
     return folder
 
 

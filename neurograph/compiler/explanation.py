@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurograph.compiler.build import Built
 from neurograph.compiler.lower import Row
 from neurograph.compiler.storage import ITEM_SIZES
 
@@ -21,11 +20,6 @@ class Explanation:
 
     rows: tuple[Row, ...]
     dtype: str
-
-    @classmethod
-    def of(cls, built: Built, dtype: str) -> Explanation:
-        """Return the explanation of a program."""
-        return cls(built.rows, dtype)
 
     def __str__(self) -> str:
         size = ITEM_SIZES[self.dtype]

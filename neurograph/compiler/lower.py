@@ -226,12 +226,12 @@ class Lowering:
             self.adopt_parameter(parameter, found)
         return found
 
-    def weights(self, parameter: Parameter, first: int, count: int, name: str = "") -> str:
+    def weights(self, parameter: Parameter, first: int, count: int) -> str:
         """Return a vector of ``count`` weights of a parameter, from its last axis."""
         whole = self.parameter(parameter)
         if len(parameter.shape) != 1:
             whole = self.builder.reshape(whole, (parameter.size,))
-        return self.builder.part(whole, ((first, first + count),), name)
+        return self.builder.part(whole, ((first, first + count),))
 
     def take_as_constant(self, parameter: Parameter, addresses: Any, values: Any) -> None:
         """Note that the program is right only while some weights have these values."""

@@ -315,9 +315,9 @@ class Layer:
         flat = values.reshape(*values.shape[:lead], self.size)
         setattr(self, f"_{what}", np.moveaxis(flat, -1, 0))
 
-    def put(self, what: str, values: Any) -> None:
-        """Write into the present store of net, output or delta, (leading axes, shape)."""
-        store = self.writable(f"_{what}")
+    def put_output(self, values: Any) -> None:
+        """Write the outputs of all nodes, (leading axes, shape), into their present store."""
+        store = self.writable("_output")
         values = np.asarray(values)
         lead = values.ndim - len(self.shape)
         flat = np.moveaxis(values.reshape(*values.shape[:lead], self.size), -1, 0)
@@ -369,7 +369,7 @@ class Layer:
         for node in nodes:
             node.calc_output()
         if self.function is not None:
-            self.put("output", self.function.forward(self.output, training))
+            self.put_output(self.function.forward(self.output, training))
 
     def dump(self) -> str:
         """Return one line a node."""

@@ -126,7 +126,7 @@ def _start(walk: Walk, given: Feed, dtype: Any) -> None:
 
 def _put(port: Port, values: Array) -> None:
     if port.indices is None:
-        port.layer.put("output", values)
+        port.layer.put_output(values)
         return
     for place, index in enumerate(port.indices):
         port.layer.own_node(index).output = values[..., place]
@@ -151,7 +151,7 @@ def _put_noise(walk: Walk, noise: Mapping[int, Any]) -> None:
                 f"{layer.name!r} as given; pass noise={{{layer.name!r}: array}}"
             )
         lead = (*walk.batch, unit.clock.steps) if unit.clock is not None else walk.batch
-        layer.put("output", _broadcast(layer.name, "noise", noise.get(id(layer), 1.0),
+        layer.put_output(_broadcast(layer.name, "noise", noise.get(id(layer), 1.0),
                                        (*lead, *layer.shape)))  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def _calculate(walk: Walk, unit: Unit, injected: Mapping[int, Any], step: int | 
             node.output = node.activation.function(node.net)
     if unit.function is not None:
         layer = unit.layer
-        layer.put("output", unit.function.forward(layer.output, walk.training))
+        layer.put_output(unit.function.forward(layer.output, walk.training))
 
 
 def _hold(unit: Unit, step: int, before: int) -> None:

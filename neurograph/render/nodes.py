@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from neurograph.graph.trees import goes_along_trees
@@ -11,25 +10,17 @@ from neurograph.render.key import notes_of, title_of
 from neurograph.render.options import Options
 from neurograph.render.painter import Painter
 from neurograph.render.picture import Picture
-from neurograph.render.wires import Flat, add_wires
+from neurograph.render.wires import add_wires
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
 
-def nodes_picture(
-    network: Network, options: Options, snapshot: Mapping[int, Flat] | None = None
-) -> Picture:
-    """Return the picture of the nodes of a network.
-
-    Parameters
-    ----------
-    snapshot : mapping, optional
-        Other weights than the present ones: flat arrays by ``id(parameter)``.
-    """
+def nodes_picture(network: Network, options: Options) -> Picture:
+    """Return the picture of the nodes of a network."""
     scene = arrange(network, options)
     scene.along_trees = goes_along_trees(network)
-    add_wires(network, scene, options, snapshot)
+    add_wires(network, scene, options)
     picture = Picture(network.name)
     painter = Painter(picture, scene, options, network.outputs)
     painter.paint(title_of(network, options), notes_of(network, scene, options))

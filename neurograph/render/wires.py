@@ -45,11 +45,9 @@ class Strengths:
         return [float(each) for each in flat[np.asarray(addresses, dtype=np.int64)]]
 
 
-def add_wires(
-    network: Network, scene: Scene, options: Options, snapshot: Mapping[int, Flat] | None = None
-) -> None:
+def add_wires(network: Network, scene: Scene, options: Options) -> None:
     """Find the connections between the nodes of a scene; keep the strongest, as options say."""
-    strengths = Strengths(options.strength, snapshot)
+    strengths = Strengths(options.strength)
     found = [*_library_wires(scene, strengths), *_handmade_wires(network, scene, strengths)]
     scene.between = len(found)
     scene.wires = strongest(found, options)

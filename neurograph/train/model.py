@@ -409,7 +409,7 @@ class Model(ModelVerbs):
     def explain(self) -> Explanation:
         """Return the table of blocks: kernel, reason, connections, parameters, FLOPs, bytes."""
         self.refresh()
-        return Explanation.of(self.executable.built(TRAIN), self.dtype)
+        return Explanation(self.executable.built(TRAIN).rows, self.dtype)
 
     @property
     def plan(self) -> Plan:

@@ -157,7 +157,7 @@ class Session:
                 except KeyboardInterrupt:
                     self._interrupt.wanted = True
                 if self._interrupt.wanted:
-                    self._stop("interrupted by Ctrl-C")
+                    self._say_interrupted()
         finally:
             self.progress.close()
             try:
@@ -180,9 +180,9 @@ class Session:
                 self.epoch = max(self.epoch, self.course.epochs)
         self._begun = True
 
-    def _stop(self, why: str) -> None:
+    def _say_interrupted(self) -> None:
         done = f" after {self.batch} batches" if self.batch else ""
-        self.history.stopped = f"{why} in epoch {self.epoch + 1}{done}"
+        self.history.stopped = f"interrupted by Ctrl-C in epoch {self.epoch + 1}{done}"
         self.progress.say(self.history.stopped)
 
     # one epoch ------------------------------------------------------------------------------------

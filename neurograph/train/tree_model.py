@@ -130,9 +130,8 @@ class TreeModel(Model):
             sum(len(bundle) for each in own for bundle in each.incoming),
             sum(each.size for each in layer.parameters.values()),
         )
-        above = executable.above.built(TRAIN)
         below = () if executable.below is None else executable.below.built(TRAIN).rows
-        return Explanation.of(replace(above, rows=(*below, cell, *above.rows)), self.dtype)
+        return Explanation((*below, cell, *executable.above.built(TRAIN).rows), self.dtype)
 
 
 class TreeBatches:

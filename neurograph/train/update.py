@@ -33,10 +33,10 @@ class Update:
         Called with the gradients before each step, to change them in place.
     """
 
-    def __init__(self, arena: Arena, optimizer: Optimizer, step: int = 0) -> None:
+    def __init__(self, arena: Arena, optimizer: Optimizer) -> None:
         self.arena = arena
         self.optimizer = optimizer
-        self.step = step
+        self.step = 0
         self.exchange: Callable[[Array], None] | None = None
         count = arena.trainable
         self.w, self.g = arena.parameters[:count], arena.gradients[:count]
