@@ -355,17 +355,48 @@ def test_what_cannot_be_read_or_written_is_named(said, tmp_path):
     assert err == f"neurograph train: {tmp_path / 'text.png'}: file exists\n"
 
 
-def test_debug_shows_the_traceback():
-    with pytest.raises(ng.UnknownNameError):
-        main(["--debug", "summary", "lent5"])
+def test_debug_shows_the_traceback(said):
+    status, _, err = said("--debug", "summary", "lent5")
+    assert status == 2
+    assert err.startswith("Traceback")
+    assert "did you mean 'lenet5'?" in err
+
+
+def test_what_a_file_of_ones_own_raises_is_one_sentence(said, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def none():\n    return 1 / 0\ndef some(size):\n    return size\n")
+    status, _, err = said("summary", f"{file}:none")
+    assert status == 2
+    assert err.endswith(":none raised ZeroDivisionError: division by zero; --debug shows where\n")
+    status, _, err = said("summary", f"{file}:some")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "raised TypeError: some() missing 1 required positional argument: 'size'" in err
+    file.write_text("def none(:")
+    status, _, err = said("summary", f"{file}:none")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "mine.py raised SyntaxError: " in err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "neurograph: say what to do"),
+        (["trian"], "neurograph: argument COMMAND: invalid choice: 'trian'"),
+        (["train", "mlp", "--epochs", "a"], "neurograph train: argument --epochs: invalid int"),
+        (["render", "mlp"], "neurograph render: the following arguments are required: FILE"),
+        (["explain", "mlp", "dense[0]"], "neurograph: unrecognized arguments: dense[0]"),
+    ],
+)
+def test_wrong_usage_is_one_line(said, words, sentence):
+    status, _, err = said(*words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(sentence)
 
 
 def test_usage(said):
-    assert said()[0] == 2
     status, out, _ = said("--help")
     assert status == 0
     assert all(name in out for name in COMMANDS)
-    assert said("trian")[0] == 2
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

@@ -11,9 +11,11 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 COMMANDS = {
     "demo": "the whole story on digits that ship inside: train, check, look, draw, save",
@@ -32,6 +34,14 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit status 2."""
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     prefer_wide_kernels()
@@ -42,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_help()
+        print("neurograph: say what to do, neurograph demo for a beginning", file=sys.stderr)
         return 2
     from neurograph.errors import NeurographError
 
@@ -53,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except (NeurographError, OSError) as error:
         if arguments.debug:
-            raise
+            traceback.print_exc()
+            return 2
         said = str(error)
         if isinstance(error, OSError) and error.filename and error.strerror:
             said = f"{error.filename}: {error.strerror.lower()}"  # without Python's "[Errno 2]"
@@ -64,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def make_parser(argv: Sequence[str] | None) -> argparse.ArgumentParser:
+def make_parser(argv: Sequence[str] | None) -> Parser:
     """Return the parser; only the command that is called adds its arguments."""
     from neurograph import __version__
 
     words = sys.argv[1:] if argv is None else list(argv)
     called = next((word for word in words if word in COMMANDS), None)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="neurograph", description="See inside neural networks, and train them at full speed."
     )
     parser.add_argument("--version", action="version", version=f"neurograph {__version__}")

@@ -12,7 +12,7 @@ from typing import Any
 from neurograph import zoo
 from neurograph.cli.runs import MODEL_FILE
 from neurograph.datasets import Dataset
-from neurograph.errors import FormatError, StorageError, unknown
+from neurograph.errors import FormatError, NeurographError, StorageError, unknown
 from neurograph.graph.network import Network
 from neurograph.storage.loading import load
 from neurograph.train.model import Model
@@ -101,9 +101,20 @@ def _options(name: str, data: Dataset | None) -> dict[str, Any]:
 def _called(path: str, name: str) -> Any:
     if not Path(path).exists():
         raise FormatError(f"{path}: there is no such file")
-    names = runpy.run_path(path)
+    names = _tried(path, lambda: runpy.run_path(path))
     function: Callable[[], Any] | None = names.get(name)
     if not callable(function):
         made = [key for key, value in names.items() if callable(value) and key[0] != "_"]
         raise unknown(f"function in {path}", name, made)
-    return function()
+    return _tried(f"{path}:{name}", function)
+
+
+def _tried(what: str, function: Callable[[], Any]) -> Any:
+    """Return what a function of the user's gives; if it raises, say so in one sentence."""
+    try:
+        return function()
+    except NeurographError:
+        raise
+    except Exception as error:
+        raised = " ".join(f"{type(error).__name__}: {error}".split())
+        raise FormatError(f"{what} raised {raised}; --debug shows where") from error
