@@ -126,8 +126,7 @@ def test_a_child_sum_plan_has_every_edge_in_its_block(seed, k, count):
                 assert plan.edge[plan.child[edge]] == edge
     assert found == {(p, c) for p, row in enumerate(children) for c in row if c >= 0}
     assert len(found) == len(plan.child)
-    assert (plan.edge[plan.roots] == len(plan.child)).all()
-    assert len(plan.roots) == count
+    np.testing.assert_array_equal(plan.edge[plan.roots], len(found) + np.arange(count))
 
 
 def test_a_chain_of_two_thousand_needs_no_recursion():
@@ -288,21 +287,21 @@ def plain_child_sum(children, node, given):
     return below | {node: (sigmoid(o) * np.tanh(c), c)}
 
 
-def run_child_sum(children, given, seeds, arrays=None):
+def run_child_sum(children, given, seeds, arrays=None, d_roots=None):
     plan, dtype = child_sum_plan(children), given["U"].dtype
     nodes, edges, units = len(children), len(plan.child), given["U"].shape[0]
     shapes = trees_lstm.child_sum_shapes(nodes + 2, edges + 1, units)
     a = {name: np.full(shape, np.nan, dtype) for name, shape in shapes.items()}
     trees_lstm.child_sum_weights(given["U"], a["halved"])
     names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step"
-    back = "U gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child work step"
+    back = "U gates h tanh_c forget d_h d_c d_net d_forget d_h_child c_child work step turned"
     a["U"] = given["U"]
     for _ in range(1 if arrays is None else 2):
         trees_lstm.child_sum_weights(given["net"][plan.order], a["gates"][:, :nodes])
         a["d_h"][:nodes] = seeds[plan.order]
         tracemalloc.start()
         trees_lstm.child_sum_forward(plan, *[a[name] for name in names.split()])
-        trees_lstm.child_sum_backward(plan, *[a[name] for name in back.split()])
+        trees_lstm.child_sum_backward(plan, *[a[name] for name in back.split()], d_roots=d_roots)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     d_U = np.empty_like(given["U"])
@@ -336,6 +335,23 @@ def test_the_child_sum_lstm_is_the_plain_recursion(k, full):
     wanted = complex_step(lambda moved: (plain(moved)[0] * seeds).sum(), given)
     for name, gradient in gradients.items():
         close(gradient, wanted[name])
+
+
+def test_what_reaches_the_roots_alone_may_be_given_by_root():
+    children = join(forest(4, 3, count=5, full=False))
+    rng = np.random.default_rng(2)
+    given = {
+        "net": rng.standard_normal((len(children), 4 * N)),
+        "U": rng.standard_normal((N, 4 * N)),
+    }
+    plan = child_sum_plan(children)
+    seeds, unread = np.zeros((2, len(children), N))
+    roots, unread[...] = plan.order[plan.roots], np.nan
+    seeds[roots] = rng.standard_normal((5, N))
+    *_, everywhere, _ = run_child_sum(children, given, seeds)
+    *_, by_root, _ = run_child_sum(children, given, unread, d_roots=seeds[roots])
+    for name, gradient in everywhere.items():
+        np.testing.assert_array_equal(by_root[name], gradient)
 
 
 def test_the_order_of_children_does_not_matter():

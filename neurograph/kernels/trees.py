@@ -170,7 +170,7 @@ class ChildSumPlan:
         For each height, places that have equally many edges: the first edge of the first of them,
         the number of edges of each, the number of places.
     edge : (nodes,)
-        For each row, the edge to its parent; the number of edges for a root.
+        For each row, the edge to its parent; for roots, in their order, the numbers after those.
     roots : (trees,)
         Rows of the nodes without parent, in the order of the nodes.
     """
@@ -234,8 +234,10 @@ def child_sum_plan(links: Links) -> ChildSumPlan:
     below = row[child]
     sorted_child = np.empty(edges, np.intp)
     sorted_child[place_of] = below
-    edge = np.full(len(height), edges, np.intp)
+    roots = _roots(links, row)
+    edge = np.empty(len(height), np.intp)
     edge[below] = place_of
+    edge[roots] = np.arange(edges, len(height))
     runs: list[list[tuple[int, int, int]]] = []
     first = 0
     for some in sizes.reshape(len(bounds) - 1, -1).tolist():
@@ -244,7 +246,7 @@ def child_sum_plan(links: Links) -> ChildSumPlan:
             count = len(list(places))
             runs[-1].append((first, size, count))
             first += size * count
-    return ChildSumPlan(order, bounds, sorted_child, runs, edge, _roots(links, row))
+    return ChildSumPlan(order, bounds, sorted_child, runs, edge, roots)
 
 
 def _by_height(height: Index, key: Index) -> tuple[Index, Index, list[int]]:

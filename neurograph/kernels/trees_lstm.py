@@ -30,11 +30,11 @@ def child_sum_shapes(nodes: int, edges: int, units: int) -> dict[str, tuple[int,
     """
     rows = (
         ((nodes, units), ("h", "c", "h_sum", "tanh_c", "d_h", "d_c", "work")),
+        ((nodes, units), ("c_child", "d_h_child")),
         ((edges, units), ("h_child", "forget", "d_forget")),
-        ((edges + 1, units), ("c_child", "d_h_child")),
         ((4, nodes, units), ("gates", "d_net")),
         ((3, nodes, units), ("step",)),
-        ((4, units, units), ("halved",)),
+        ((4, units, units), ("halved", "turned")),
     )
     return {name: shape for shape, names in rows for name in names}
 
@@ -82,7 +82,8 @@ def child_sum_forward(
     gates : (4, nodes, units)
         On entry the input projection plus bias of every node (the bias alone for a node without
         input), of i, o and f the half, in the order ``plan.order``; that of f at leaves is not
-        read. On exit i, o, u after their activations; that of f is left as it is.
+        read. On exit i, o, u after their activations, and in the place of f what is written to the
+        cell, i u.
     h, c, tanh_c : (nodes, units)
         Written: states, cells, and the tanh of the cells.
     h_sum : (nodes, units)
@@ -90,7 +91,7 @@ def child_sum_forward(
     h_child, c_child, forget : (edges, units)
         Written: the child's state, its cell, and the forget gate of each edge.
     d_forget : (edges, units)
-        Work array.
+        Written: what the gate keeps of the child's cell.
     step : (3, nodes, units)
         Work array.
 
@@ -110,6 +111,7 @@ def child_sum_forward(
     for start, stop, runs in zip(plan.bounds[:-1], plan.bounds[1:], plan.runs, strict=True):
         now = slice(start, stop)
         a, c_now, tanh_now, h_now = gates[:3, now], c[now], tanh_c[now], h[now]
+        written = gates[3, now]
         if runs:
             edges, total = _edges(runs), h_sum[now]
             child, f, kept = plan.child[edges], forget[edges], d_forget[edges]
@@ -132,10 +134,12 @@ def child_sum_forward(
         sigmoids = a[:2]
         np.multiply(sigmoids, half, out=sigmoids)
         np.add(sigmoids, half, out=sigmoids)
-        np.multiply(a[0], a[2], out=c_now)
+        np.multiply(a[0], a[2], out=written)
         if runs:
-            _sum_places(runs, d_forget, tanh_now, h_now)
-            np.add(c_now, tanh_now, out=c_now)
+            _sum_places(runs, d_forget, c_now, h_now)
+            np.add(c_now, written, out=c_now)
+        else:
+            np.copyto(c_now, written)
         np.tanh(c_now, out=tanh_now)
         np.multiply(a[1], tanh_now, out=h_now)
 
@@ -144,42 +148,50 @@ def child_sum_backward(
     plan: ChildSumPlan,
     U: Array,
     gates: Array,
+    h: Array,
     tanh_c: Array,
-    c_child: Array,
     forget: Array,
     d_h: Array,
     d_c: Array,
     d_net: Array,
     d_forget: Array,
     d_h_child: Array,
+    d_c_child: Array,
     work: Array,
     step: Array,
+    turned: Array,
+    *,
+    d_roots: Array | None = None,
 ) -> None:
     """Carry the gradient of `child_sum_forward` from the roots to the leaves.
 
     Parameters
     ----------
-    plan, gates, tanh_c, forget
+    plan, gates, h, tanh_c, forget
         As in the forward run; not changed.
     U : (units, 4 units)
         Recurrent weights.
-    c_child : (edges + 1, units)
-        As in the forward run; on exit the gradient with respect to the cells, that of each edge.
     d_h : (nodes, units)
-        On entry the gradient that reaches each state from outside (for a loss on the roots' states,
-        zeros elsewhere); on exit the whole gradient.
+        On entry the gradient that reaches each state from outside, not read if ``d_roots`` is
+        given; on exit the whole gradient.
     d_c : (nodes, units)
         Written: the gradient with respect to the cells.
     d_net : (4, nodes, units)
         Written: the gradient with respect to the pre-activations, of f the sum over the children.
     d_forget : (edges, units)
-        Written: the gradient with respect to the pre-activations of the forget gates.
-    d_h_child : (edges + 1, units)
-        Work array.
+        On entry as in the forward run; on exit the gradient with respect to the pre-activations of
+        the forget gates.
+    d_h_child, d_c_child : (nodes, units)
+        Work arrays: rows of the edges, then of the roots. The second may be ``c_child`` of the
+        forward run.
     work : (nodes, units)
         Work array.
     step : (3, nodes, units)
         Work array.
+    turned : (4, units, units)
+        Work array.
+    d_roots : (trees, units), optional
+        The gradient that reaches the states of the roots from outside, if it reaches no others.
 
     Examples
     --------
@@ -189,29 +201,29 @@ def child_sum_backward(
     >>> arrays["gates"][2], arrays["d_h"][2] = 1.0, 1.0
     >>> names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step".split()
     >>> child_sum_forward(plan, *[arrays[k] for k in names])
-    >>> names = "gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child work step"
+    >>> names = "gates h tanh_c forget d_h d_c d_net d_forget d_h_child c_child work step turned"
     >>> child_sum_backward(plan, np.zeros((1, 4)), *[arrays[k] for k in names.split()])
     >>> arrays["d_c"].round(3).ravel(), arrays["d_forget"].round(3).ravel()
     (array([0.147, 0.147, 0.294]), array([0.028, 0.028]))
     """
     nodes, edge_count = plan.bounds[-1], len(plan.child)
-    turned = by_gate(U).transpose(0, 2, 1)
+    np.copyto(turned, by_gate(U).transpose(0, 2, 1))
     to_cell = work[:nodes]
-    child_sum_slopes(gates[:3, :nodes], tanh_c[:nodes], d_net[:3, :nodes], to_cell)
-    f, df = forget[:edge_count], d_forget[:edge_count]
-    np.multiply(f, f, out=df)
-    np.subtract(f, df, out=df)
-    np.multiply(df, c_child[:edge_count], out=df)
+    child_sum_slopes(gates[:, :nodes], h[:nodes], tanh_c[:nodes], d_net[:3, :nodes], to_cell)
+    kept, lost = d_forget[:edge_count], d_c_child[:edge_count]
+    np.multiply(kept, forget[:edge_count], out=lost)
+    np.subtract(kept, lost, out=kept)  # f c (1 - f)
     d_net[3, : plan.bounds[1]] = 0
-    d_c_child = c_child  # what it held is in d_forget now
-    d_h_child[edge_count], d_c_child[edge_count] = 0, 0
+    d_h_child[edge_count:nodes] = 0 if d_roots is None else d_roots
+    d_c_child[edge_count:nodes] = 0
     for level in range(len(plan.runs) - 1, -1, -1):
         start, stop = plan.bounds[level : level + 2]
         now, runs = slice(start, stop), plan.runs[level]
         dh, dc, up, part = d_h[now], d_c[now], plan.edge[now], work[now]
         d_gates, by_gate_now = d_net[:3, now], step[:, : stop - start]
-        d_h_child.take(up, 0, dc, "clip")
-        np.add(dh, dc, out=dh)
+        d_h_child.take(up, 0, dc if d_roots is None else dh, "clip")
+        if d_roots is None:
+            np.add(dh, dc, out=dh)
         d_c_child.take(up, 0, dc, "clip")
         np.multiply(part, dh, out=part)
         np.add(dc, part, out=dc)
@@ -236,21 +248,20 @@ def child_sum_backward(
             np.add(to_child, part[:rows], out=to_child)
 
 
-def child_sum_slopes(gates: Array, tanh_c: Array, slopes: Array, to_cell: Array) -> None:
+def child_sum_slopes(gates: Array, h: Array, tanh_c: Array, slopes: Array, to_cell: Array) -> None:
     """Write what multiplies the gradients of cell and state, for all nodes.
 
     ``slopes`` (3, nodes, units): d c / d a of the gates i and u, d h / d a of the gate o, where a
-    is the pre-activation; ``to_cell`` (nodes, units): d h / d c.
+    is the pre-activation; ``to_cell`` (nodes, units): d h / d c. With w = i u they are w - w i,
+    i - w u, h - h o and o - h tanh(c).
     """
-    i, o, u = gates
-    np.multiply(gates, gates, out=slopes)
-    np.subtract(gates[:2], slopes[:2], out=slopes[:2])
-    np.subtract(1, slopes[2], out=slopes[2])
-    for slope, factor in zip(slopes, (u, tanh_c, i), strict=True):
-        np.multiply(slope, factor, out=slope)
-    np.multiply(tanh_c, tanh_c, out=to_cell)
-    np.subtract(1, to_cell, out=to_cell)
-    np.multiply(to_cell, o, out=to_cell)
+    i, o, _, written = gates
+    np.multiply(gates[:3:2], written, out=slopes[::2])
+    np.multiply(o, h, out=slopes[1])
+    for slope, whole in zip(slopes, (written, h, i), strict=True):
+        np.subtract(whole, slope, out=slope)
+    np.multiply(h, tanh_c, out=to_cell)
+    np.subtract(o, to_cell, out=to_cell)
 
 
 def child_sum_weight_gradient(

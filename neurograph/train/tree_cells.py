@@ -98,15 +98,6 @@ class TreeCell:
     def _rows(self, forest: Forest) -> Array:
         raise NotImplementedError
 
-    def _send(self, rows: Array, forest: Forest, d_outputs: Array, roots: bool) -> None:
-        """Write what reaches the vectors from outside into their rows."""
-        plan = forest.plan
-        if roots:
-            rows[...] = 0
-            rows[plan.roots] = d_outputs
-        else:
-            np.take(d_outputs, plan.order, axis=0, out=rows, mode="clip")
-
     # to be given by each kind -------------------------------------------------------------------
 
     def forward(self, forest: Forest, x: Array) -> None:
@@ -157,7 +148,12 @@ class RecursiveCell(TreeCell):
         """Set the gradients of the parameters."""
         plan, a = forest.plan, self.arrays
         assert isinstance(plan, TreePlan)
-        self._send(a["d_values"][: forest.nodes], forest, d_outputs, roots)
+        d_values = a["d_values"][: forest.nodes]
+        if roots:
+            d_values[...] = 0
+            d_values[plan.roots] = d_outputs
+        else:
+            np.take(d_outputs, plan.order, axis=0, out=d_values, mode="clip")
         recursive_backward(
             plan, self._value("kernel"), a["values"], a["net"], self.slope,
             a["d_values"], a["d_net"], a["d_joined"], a["work"],
@@ -208,6 +204,7 @@ class ChildSumCell(TreeCell):
         self.biased = "bias" in self.parameters
         self._by_row: Array = np.empty(0, np.intp)  # the given nodes, sorted by their rows
         self.rows_given: Any = slice(0, 0)
+        self.leaves_given = 0  # so many of those rows, the first, are leaves, without a gate f
 
     def _shapes(self, rows: int, others: int) -> dict[str, tuple[int, ...]]:
         columns = self.features + self.biased
@@ -239,7 +236,8 @@ class ChildSumCell(TreeCell):
         self._weigh()
         leading = given and rows[-1] == given - 1  # leaves alone, or all nodes
         self.rows_given = slice(0, given) if leading else rows
-        self.project(a["gates"][:, :nodes], given, plan.bounds[1] if leading else 0)
+        self.leaves_given = plan.bounds[1] if leading else 0
+        self.project(a["gates"][:, :nodes], given, self.leaves_given)
         names = ("halved", "gates", "h", "c", "h_sum", "tanh_c", "h_child", "c_child", "forget")
         child_sum_forward(plan, *(a[each] for each in (*names, "d_forget", "step")))
 
@@ -271,28 +269,34 @@ class ChildSumCell(TreeCell):
         """Set the gradients of the parameters."""
         plan, nodes, a = forest.plan, forest.nodes, self.arrays
         assert isinstance(plan, ChildSumPlan)
-        self._send(a["d_h"][:nodes], forest, d_outputs, roots)
-        names = ("gates", "tanh_c", "c_child", "forget", "d_h", "d_c", "d_net", "d_forget")
-        work = ("d_h_child", "work", "step")
+        if not roots:
+            np.take(d_outputs, plan.order, axis=0, out=a["d_h"][:nodes], mode="clip")
+        names = ["gates", "h", "tanh_c", "forget", "d_h", "d_c", "d_net", "d_forget"]
+        names += ["d_h_child", "c_child", "work", "step", "turned"]
         child_sum_backward(
-            plan, self._value("recurrent_kernel"), *(a[each] for each in names + work)
-        )
+            plan, self._value("recurrent_kernel"), *(a[each] for each in names),
+            d_roots=d_outputs if roots else None,
+        )  # fmt: skip
         child_sum_weight_gradient(
             plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"],
             self._gradient("recurrent_kernel"),
         )  # fmt: skip
         d_net, x = a["d_net"][:, :nodes], a["x"][: len(forest.given), : self.features]
-        d_given = d_net[:, self.rows_given]
-        np.matmul(x.T, d_given, out=by_gate(self._gradient("kernel")))
+        d_given, above = d_net[:, self.rows_given], self.leaves_given
+        d_kernel = by_gate(self._gradient("kernel"))
+        np.matmul(x.T, d_given[:3], out=d_kernel[:3])
+        np.matmul(x[above:].T, d_given[3, above:], out=d_kernel[3])
         if self.biased:
             np.matmul(a["ones"][:nodes], d_net, out=self._gradient("bias").reshape(4, -1))
 
     def d_x(self, forest: Forest) -> Array:
         """Return the gradient of the vectors of the given nodes."""
-        d_given = self.arrays["d_net"][:, self.rows_given]
+        d_net, above = self.arrays["d_net"][:, self.rows_given], self.leaves_given
+        turned = by_gate(self._value("kernel")).transpose(0, 2, 1)
+        rows = np.matmul(d_net[:3], turned[:3]).sum(axis=0)
+        rows[above:] += d_net[3, above:] @ turned[3]
         d_x = np.empty((len(forest.given), self.features), self.dtype)
-        parts = np.matmul(d_given, by_gate(self._value("kernel")).transpose(0, 2, 1))
-        d_x[self._by_row] = parts.sum(axis=0)
+        d_x[self._by_row] = rows
         return d_x
 
     def kept(self, forest: Forest, backward: bool) -> Kept:

@@ -86,7 +86,7 @@ def make_trees(units=50, cell="recursive", one_at_a_time=False):
         names = "halved gates h c h_sum tanh_c h_child c_child forget d_forget step"
         child_sum_forward(plan, *[a[k] for k in names.split()])
         top(a["h"][: plan.bounds[-1]], plan.roots, a["d_h"])
-        back = "U gates tanh_c c_child forget d_h d_c d_net d_forget d_h_child work step"
+        back = "U gates h tanh_c forget d_h d_c d_net d_forget d_h_child c_child work step turned"
         child_sum_backward(plan, *[a[k] for k in back.split()])
         child_sum_weight_gradient(plan, a["h_sum"], a["h_child"], a["d_net"], a["d_forget"], d_W)
         np.sum(a["d_net"], axis=1, out=d_bias.reshape(4, units))
