@@ -8,7 +8,9 @@ never a new program: numbers of nodes are rounded up, so that few plans serve al
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from neurograph.compiler.storage import Sizes
 from neurograph.graph.layer import Layer
 from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
+from neurograph.kernels.blas import find_libraries, single_threaded
 from neurograph.layer_functions import BatchNormalization
 from neurograph.lines import Lines
 from neurograph.parameter import Array
@@ -28,6 +31,10 @@ from neurograph.train.forest import Forest, Trees
 from neurograph.train.loss import Loss, OwnLoss
 from neurograph.train.tree_cells import CELLS
 from neurograph.train.tree_parts import TreeParts
+
+# Nodes times units squared of batches on which threads of BLAS wait for each other for longer than
+# they work; for less BLAS starts none.
+ONE_THREAD = range(1 << 17, 1 << 22)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ class TreeExecutable:
         }
         self._loss_weights = tuple(loss_weights)
         self._passes = checked_passes(passes)
+        if find_spec("threadpoolctl") is not None:
+            find_libraries()
         self._version = -1
         self._homes: list[tuple[Any, Array]] = []
         self.arena: Arena
@@ -278,7 +287,8 @@ class TreeRun:
                 below.draw_noise(self._below)
             self._below.forward()
             x = below.outputs(self._below)[0][: len(forest.given)]
-        executable.cell.forward(forest, x)
+        with self._threads():
+            executable.cell.forward(forest, x)
         found = executable.cell.outputs(forest, not executable.parts.at_nodes)
         above = executable.above
         _fill(self._above.arrays[above.built(self._above_mode).inputs[0]], found)
@@ -293,7 +303,8 @@ class TreeRun:
         loss = self._above.backward()
         self.d_outputs = self._above.arrays[self._above.program.kept[0]][: self.samples]
         roots = not executable.parts.at_nodes
-        executable.cell.backward(self.forest, self.d_outputs, roots)
+        with self._threads():
+            executable.cell.backward(self.forest, self.d_outputs, roots)
         loss += executable.cell.penalties()
         if self._below is not None and executable.below is not None:
             name = executable.below.built(self._below_mode).targets[0]
@@ -301,6 +312,11 @@ class TreeRun:
             assert self._below.backward is not None
             loss += self._below.backward()
         return loss
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """Return what keeps BLAS to one thread meanwhile, where more are slower."""
+        work = self.forest.nodes * self.executable.parts.layer.size**2
+        return single_threaded() if work in ONE_THREAD else nullcontext()
 
     def outputs(self) -> list[Array]:
         """Return the outputs, one row for each tree or node."""
