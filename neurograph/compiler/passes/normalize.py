@@ -18,7 +18,8 @@ def fuse_batch_norm(program: Program) -> Program:
             and step.op == "activate"
             and step.get("function") == "relu"
             and program.arrays[step.out.name].view is None
-            and (maker := _only_maker(program, step.inputs[0])) is not None
+            and len(makers := _makers(program, step.inputs[0])) == 1
+            and (maker := makers[0]) in program.forward
             and maker.op in ("normalize", "rescale")
             and not maker.get("relu")
         ):
@@ -42,37 +43,35 @@ def fold_batch_norm(program: Program) -> Program:
     return program
 
 
-def _only_maker(program: Program, ref: Ref) -> Statement | None:
-    """Return the statement that makes an operand, if it is alone and so is the reader."""
+def _makers(program: Program, ref: Ref) -> list[Statement]:
+    """Return the statements that make an operand; none if others may see it, or part of it."""
     base = program.base(ref.name)
     if program.arrays[ref.name].view is not None or base in program.outputs:
-        return None
-    makers = [s for s in statements(program.forward) if program.base(s.out.name) == base]
-    readers = [
-        s for s in statements(program.forward) for r in s.inputs if program.base(r.name) == base
-    ]
-    if len(makers) != 1 or len(readers) != 1 or makers[0] not in program.forward:
-        return None
-    return makers[0]
+        return []
+    readers = [r for s in statements(program.forward) for r in s.inputs]
+    if sum(program.base(reader.name) == base for reader in readers) != 1:
+        return []
+    return [s for s in statements(program.forward) if program.base(s.out.name) == base]
 
 
-def _fold(program: Program, rescale: Statement) -> Program | None:
-    x, *rest = rescale.inputs
-    *affine, mean, variance = rest
-    base = program.base(x.name)
-    if program.arrays[x.name].view is not None or base in program.outputs:
-        return None
-    makers = [s for s in statements(program.forward) if program.base(s.out.name) == base]
-    readers = [
-        s for s in statements(program.forward) for r in s.inputs if program.base(r.name) == base
-    ]
+def _rescaled(program: Program, rescale: Statement) -> tuple[Statement, list[Statement]] | None:
+    """Return the one product that a statement rescales, and its bias if there is one."""
+    makers = _makers(program, rescale.inputs[0])
     products = [s for s in makers if s.op in ("convolve", "product") and not s.get("turned")]
     biases = [s for s in makers if s.op == "bias"]
     if len(products) != 1 or len(products) + len(biases) != len(makers) or len(biases) > 1:
         return None
-    if len(readers) != 1 or products[0] not in program.forward or products[0].accumulate:
+    if products[0] not in program.forward or products[0].accumulate or rescale.get("relu"):
         return None
-    product = products[0]
+    return products[0], biases
+
+
+def _fold(program: Program, rescale: Statement) -> Program | None:
+    found = _rescaled(program, rescale)
+    if found is None:
+        return None
+    product, biases = found
+    _, *affine, mean, variance = rescale.inputs
     kernel = program.arrays[product.inputs[1].name]
     channels = program.arrays[mean.name].dims[0]
     if kernel.dims[-1] != channels or any(
@@ -85,7 +84,7 @@ def _fold(program: Program, rescale: Statement) -> Program | None:
     if folded.name in arrays or shift.name in arrays:
         return None
     arrays |= {folded.name: folded, shift.name: shift}
-    options = tuple((k, v) for k, v in rescale.attributes if k != "relu")
+    options = rescale.attributes
     bias = [each.inputs[0] for each in biases]
     new = [
         Statement(
@@ -103,9 +102,6 @@ def _fold(program: Program, rescale: Statement) -> Program | None:
     for step in program.forward:
         if step is product:
             forward += new
-        elif step is rescale:
-            if rescale.get("relu"):
-                return None
-        elif step not in biases:
+        elif step is not rescale and step not in biases:
             forward.append(step)
     return replace(program, arrays=arrays, forward=tuple(forward))
