@@ -243,57 +243,54 @@ _TRUNCATED_SPREAD = 0.87962566103423978
 
 
 @dataclass(frozen=True)
-class GlorotUniform(VarianceScaling):
+class _Named(VarianceScaling):
+    """One of the kinds that have a name: its options are part of it."""
+
+    scale: float = field(init=False, repr=False)
+    mode: str = field(init=False, repr=False)
+    distribution: str = field(init=False, repr=False)
+
+
+@dataclass(frozen=True)
+class GlorotUniform(_Named):
     """Uniform within ``sqrt(6 / (fan_in + fan_out))`` (Glorot & Bengio, 2010); Keras's default."""
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_avg", init=False, repr=False)
-    distribution: str = field(default="uniform", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_avg", "uniform"
 
 
 @dataclass(frozen=True)
-class GlorotNormal(VarianceScaling):
+class GlorotNormal(_Named):
     """Truncated normal, variance ``2 / (fan_in + fan_out)`` (Glorot & Bengio, 2010)."""
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_avg", init=False, repr=False)
-    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
 @dataclass(frozen=True)
-class HeUniform(VarianceScaling):
+class HeUniform(_Named):
     """Uniform within ``sqrt(6 / fan_in)``, made for relu (He et al., 2015)."""
 
-    scale: float = field(default=2.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="uniform", init=False, repr=False)
+    scale, mode, distribution = 2.0, "fan_in", "uniform"
 
 
 @dataclass(frozen=True)
-class HeNormal(VarianceScaling):
+class HeNormal(_Named):
     """Truncated normal, variance ``2 / fan_in``, made for relu (He et al., 2015)."""
 
-    scale: float = field(default=2.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    scale, mode, distribution = 2.0, "fan_in", "truncated_normal"
 
 
 @dataclass(frozen=True)
-class LecunUniform(VarianceScaling):
+class LecunUniform(_Named):
     """Uniform within ``sqrt(3 / fan_in)`` (LeCun et al., 1998)."""
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="uniform", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_in", "uniform"
 
 
 @dataclass(frozen=True)
-class LecunNormal(VarianceScaling):
+class LecunNormal(_Named):
     """Truncated normal, variance ``1 / fan_in``, made for selu (LeCun et al., 1998)."""
 
-    scale: float = field(default=1.0, init=False, repr=False)
-    mode: str = field(default="fan_in", init=False, repr=False)
-    distribution: str = field(default="truncated_normal", init=False, repr=False)
+    scale, mode, distribution = 1.0, "fan_in", "truncated_normal"
 
 
 @dataclass(frozen=True)

@@ -52,16 +52,21 @@ def test_batch_normalization_in_both_modes(training):
     assert ng.parity_check(net, X, Y, "mse", training=training).ok
 
 
+def report_on(wrong):
+    """Return the report on a network whose hidden node has a wrong activation."""
+    x, h, y = ng.InputNode("x"), ng.Node(wrong, name="h"), ng.Node("sigmoid", name="y")
+    ng.Connection(x, h, 0.5)
+    ng.Connection(h, y, 0.7)
+    report = ng.parity_check(ng.Network(inputs=[x], outputs=[y]), X[:, :1], Y[:, :1])
+    assert not report.ok
+    return report
+
+
 def test_wrong_forward_form_is_found_at_its_node():
     wrong = replace(
         ACTIVATIONS["tanh"], name="wrong_tanh", lines=Lines("np.tanh(x, out=y)\ny *= 1.0005")
     )
-    x, h, y = ng.InputNode("x"), ng.Node(wrong, name="h"), ng.Node("sigmoid", name="y")
-    ng.Connection(x, h, 0.5)
-    ng.Connection(h, y, 0.7)
-    net = ng.Network(inputs=[x], outputs=[y])
-    report = ng.parity_check(net, X[:, :1], Y[:, :1])
-    assert not report.ok
+    report = report_on(wrong)
     assert report.first_wrong.startswith(
         "going forward from the inputs, the first node that differs is h: its output is "
     )
@@ -73,12 +78,7 @@ def test_wrong_backward_form_is_found_at_its_node():
         ACTIVATIONS["sin"], name="wrong_sin",
         gradient_lines=Lines("np.cos(x, out=t)\nd *= t\nd *= 1.0005", scratch=("t",)),
     )  # fmt: skip
-    x, h, y = ng.InputNode("x"), ng.Node(wrong, name="h"), ng.Node("sigmoid", name="y")
-    ng.Connection(x, h, 0.5)
-    ng.Connection(h, y, 0.7)
-    net = ng.Network(inputs=[x], outputs=[y])
-    report = ng.parity_check(net, X[:, :1], Y[:, :1])
-    assert not report.ok
+    report = report_on(wrong)
     assert report.first_wrong.startswith(
         "coming back from the outputs, the first node that differs is h: its delta is "
     )
