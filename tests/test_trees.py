@@ -204,6 +204,23 @@ def test_the_checks_take_trees(make):
     assert not ng.gradient_check(net, trees, y, loss="mse", against=wrong, samples=5).ok
 
 
+@pytest.mark.parametrize("below", [[], [ng.Dense(3, activation="tanh", trainable=False)]])
+def test_the_checks_take_inputs_and_leaves_alone(below):
+    rng = np.random.default_rng(0)
+    cell = ng.ChildSumTreeLSTM(3, recurrent_regularizer="l2(0.1)")
+    net = ng.Network([ng.Input((2,)), *below, cell], seed=0)
+    leaves = [(rng.normal(size=2), []) for _ in range(2)]
+    tree = (rng.normal(size=2), leaves)
+    y = rng.normal(size=(2, 3))
+    for trees in (leaves, [tree, leaves[0]]):  # without inner nodes, nobody uses all weights
+        report = ng.gradient_check(net, trees, y, inputs=True)
+        weights = sum(each.size for each in net.parameters.values() if each.trainable)
+        assert report.ok, str(report)
+        assert len(report.rows) == weights + 2 * (len(trees) if trees is leaves else 4)
+        parity = ng.parity_check(net, trees, y)
+        assert parity.ok, str(parity)
+
+
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_a_batch_is_the_mean_of_its_trees_whatever_its_size(make):
     net, trees, rng = drawn(make, count=9, seed=3)

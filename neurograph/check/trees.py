@@ -38,6 +38,7 @@ class TreeSide:
         self.x = list(x) if isinstance(x, list) else [x]
         self.model: Any = net.compile(loss=loss, dtype="float64")
         self.grown = tree_network(net, self.x)
+        self.starts = np.cumsum([0, *(len(fitted_tree(net, tree)) for tree in self.x)])
         values = tree_values(net, self.x)
         self.values = values if len(values) > 1 else values[0]
         each = array_of_each(net, "output", y, "y")
@@ -49,13 +50,22 @@ class TreeSide:
         self.losses = [one for one in losses for _ in range(self.count)]
 
     def gradients(self, *_: Any) -> None:
-        """Fill the gradients of the batch, as those of the sum over its outputs."""
+        """Fill gradients and the deltas of inputs, as those of the sum over the batch's outputs."""
+        self.model.inspect(self.x, self.y)
+        for layer in [port.layer for port in self.grown.inputs]:
+            name, row = self.place(layer)
+            layer.keep("delta", self.count * self.net.layer(name).delta[row])
         self.model.gradients(self.x, self.y, training=False)
         for parameter in self.net.parameters.values():
             penalty = 0.0
             if parameter.regularizer is not None:
                 penalty = parameter.regularizer.gradient(parameter.value)
             parameter.gradient = self.count * (parameter.gradient - penalty) + penalty
+
+    def place(self, layer: Layer) -> tuple[str, int]:
+        """Return the layer of which one of the written-out network is a copy, and which row."""
+        name, number, node = layer.config["copy"]
+        return name, number if node < 0 else int(self.starts[number]) + node
 
     def setting(self) -> Setting:
         """Return the setting of a node-by-node run of the written-out network."""
@@ -112,13 +122,10 @@ def parity_check_trees(net: Network, x: Any, y: Any, loss: Any, tolerance: float
 def _value_rows(
     side: TreeSide, values: Mapping[tuple[str, str], Array], tolerance: float
 ) -> Iterator[Difference]:
-    sizes = [len(fitted_tree(side.net, tree)) for tree in side.x]
-    starts = np.cumsum([0, *sizes])
     for layer in side.grown.all_layers:
         if layer.role == "const":
             continue
-        name, number, node = layer.config["copy"]
-        row = number if node < 0 else int(starts[number]) + node
+        name, row = side.place(layer)
         for kind in _kinds(layer):
             scale = side.count if kind == "delta" else 1
             theirs, ours = scale * values[name, kind][row], np.asarray(getattr(layer, kind))

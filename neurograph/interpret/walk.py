@@ -22,7 +22,6 @@ from neurograph.graph.schedule import Stage
 from neurograph.graph.states import state_for
 from neurograph.interpret.clock import Clock, clocks
 from neurograph.interpret.passages import passage_of
-from neurograph.parameter import Parameter
 
 Array = NDArray[Any]
 
@@ -88,11 +87,9 @@ class Walk:
         self.clocks = clocks(network)
         self.units = self._make_units()
         self.with_partials: list[Connection] = []
-        used: dict[int, Parameter] = {
-            id(bundle.parameter): bundle.parameter
-            for bundle in network.bundles
-            if bundle.parameter is not None
-        }
+        functions = [each.function for each in network.all_layers if each.function is not None]
+        others = {id(each) for function in functions for each in function.parameters.values()}
+        used = {id(p): p for p in network.parameters.values() if id(p) not in others}
         directions = {
             id(node): stage.direction
             for stage in self.stages
