@@ -466,6 +466,16 @@ def test_what_is_gathered_flows_from_the_nodes_it_names_alone():
     assert sources("d_nodes += scatter") == {"d_nodes", "d_a_q_picked"}
 
 
+def test_what_is_read_in_another_shape_flows_from_its_last_writer():
+    x = ng.Input((4, 4, 2))
+    y = ng.BatchNormalization()(ng.Conv2D(2, 3, padding="same")(x))
+    total = ng.Activation("relu")(ng.Add()([y, x]))
+    picture = ng.Network(inputs=x, outputs=total).render(view="program")
+    boxes = boxes_of_program(picture)
+    (relu,) = [box for box, told in boxes.items() if "activate[function=relu" in told]
+    assert len(re.findall(rf"-> {relu} ", picture.source)) == 1
+
+
 def test_the_cost_of_a_recurrent_layer_is_that_of_its_products():
     net = ng.Network([ng.Input((None, 3)), ng.LSTM(4), ng.Dense(2)])
     picture = net.render(view="program")

@@ -66,11 +66,13 @@ class Flow:
 
     def _last(self, name: str, region: Region) -> list[str]:
         """Return who last wrote a part of an array, piece by piece."""
+        base = self.program.base(name)
+        whole = self._region(base)
         found = []
-        for written, writer in reversed(self.writers.get(self.program.base(name), [])):
+        for written, writer in reversed(self.writers.get(base, [])):
             if _meet(written, region):
                 found.append(writer)
-            if written == region or (written and _covers(written, region)):
+            if written in (region, whole) or (written and _covers(written, region)):
                 break
         return found[::-1]
 

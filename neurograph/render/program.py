@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
 MOST = 240  # statements that are drawn with their backward pass
+MANY = 120  # statements that get a hasty search for few crossings, or it takes seconds
 COLD, HOT = "#fdfdfd", "#c85200"
 WIDTH = 190.0
 
@@ -82,6 +83,8 @@ def draw_program(program: Program, title: str) -> Picture:
         f'<font point-size="9" color="{FAINT}">{markup(note)}</font>>'
     )
     picture = Picture("program", "dot", ranksep="0.25", nodesep="0.2", labelloc="b", label=label)
+    if total - hidden > MANY:
+        picture.graph_attr["mclimit"] = "0.1"
     _Chart(program, picture).paint(parts)
     return picture
 
