@@ -372,8 +372,6 @@ def resolve_activation(
     """Return the elementwise activation and the whole-layer function that a name stands for."""
     if spec == "softmax":
         return get_activation(None), Softmax()
-    if spec is None or isinstance(spec, (str, Activation)):
-        return get_activation(spec), None
     if isinstance(spec, LayerFunction):
         return get_activation(None), spec
     return get_activation(spec), None

@@ -70,8 +70,6 @@ class EdgeKernels:
 
     def add(self, net: Ref, x: Ref, edges: Edges, nodes: int, into: Into) -> None:
         """Add edges from the rows ``x`` to the rows ``net``, by the kernel that fits."""
-        if not len(edges):
-            return
         pattern = recognise(edges, nodes)
         ordered = edges.where(pattern.order)
         self.note(into.block(pattern.rows), pattern.kind, pattern.reason, edges)

@@ -442,8 +442,6 @@ def _kind(node: Node) -> str:
 
 
 def _show(value: Any) -> str:
-    if value is None:
-        return "none yet"
     if np.ndim(value) == 0:
         return "nan" if math.isnan(value) else f"{float(value):.6g}"
     return f"array of shape {np.shape(value)}"
