@@ -19,14 +19,14 @@ from neurograph.graph.tutorial import TutorialLayer
 from neurograph.interop.attributes import flag, real, whole_number
 from neurograph.layer_functions import make_function
 from neurograph.parameter import Parameter
-from neurograph.regularizers import get_regularizer
 from neurograph.storage.randomness import restored_generator
-from neurograph.storage.record import Record
+from neurograph.storage.rebuild_nodes import read_role
+from neurograph.storage.rebuild_parameters import set_training_options
+from neurograph.storage.record import Record, pick
 from neurograph.storage.registry import make_bundle
 from neurograph.storage.values import Revived
 
 MOST_WEIGHTS = 2**24  # of a parameter whose values are those of the connections alone
-_ROLES = ("units", "input", "const", "noise")
 Edge = tuple[Any, Any, dict[str, Any]]
 
 
@@ -104,12 +104,7 @@ class LayerReader:
             flat = np.zeros(parameter.size, dtype=_dtype(row))
             flat[:] = given
             parameter._bind(flat.reshape(shape), np.zeros(shape, flat.dtype))
-            if "frozen" in row:
-                parameter.freeze(np.array(Revived()(row.fields["frozen"]), dtype=np.int64))
-            if "regularizer" in row:
-                parameter.regularizer = get_regularizer(Revived()(row.mapping("regularizer")))
-            factor = Revived()(row.fields.get("learning_rate_factor", 1.0))
-            parameter.learning_rate_factor = factor
+            set_training_options(row, parameter, Revived())
             self.parameters[name] = parameter
 
     def adopt(self, name: str, parameter: Parameter) -> None:
@@ -182,16 +177,13 @@ class LayerReader:
                 f"{row.what} lost nodes, but its function needs all of them; keep them, or replace "
                 f"the layer"
             )
-        role = row.text("role")
-        if role not in _ROLES:
-            raise FormatError(f"{row.what}: there is no role {role!r}")
         layer = (TutorialLayer if "tutorial" in row else Layer)(
             shape if whole else (len(kept),),
             kind=row.text("kind"),
             name=row.text("name"),
             activation=get_activation(self._one(row, keys, "activation", row.text("activation"))),
             aggregation=self._one(row, keys, "aggregation", row.text("aggregation")),
-            role=role,
+            role=read_role(row),
             sequence=row.flag("sequence"),
             steps=row.whole("steps") if "steps" in row else None,
         )
@@ -222,9 +214,9 @@ class LayerReader:
         return found.pop()
 
     def _named(self, row: Record) -> dict[str, Parameter]:
-        names = list(self.parameters)
+        parameters = list(self.parameters.values())
         return {
-            local: self.parameters[names[_number(row, number, len(names))]]
+            local: pick(f"{row.what}: its parameter {local!r}", number, parameters)
             for local, number in row.mapping("parameters").items()
         }
 
@@ -238,7 +230,7 @@ class LayerReader:
         if "initial_layer" in row:
             layer.initial = self.by_row[row.whole("initial_layer", below=len(self.rows))]
         for name, number in row.mapping("parts").items():
-            part = self.by_row[_number(row, number, len(self.rows))]
+            part = pick(f"{row.what}: its part {name!r}", number, self.by_row)
             if part is not None:
                 layer.parts[name] = part
 
@@ -372,12 +364,6 @@ def _dtype(row: Record) -> str:
 
 def _size(row: Record) -> int:
     return int(np.prod(row.sizes("shape"), dtype=np.int64))
-
-
-def _number(row: Record, number: object, below: int) -> int:
-    if type(number) is not int or not 0 <= number < below:
-        raise FormatError(f"{row.what} refers to number {number!r} of {below}")
-    return number
 
 
 def _numbers(what: str, values: Any, size: int) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from neurograph.storage.rebuild_nodes import (
     build_node,
     read_activation,
     read_initial,
+    read_role,
 )
 from neurograph.storage.rebuild_parameters import build_parameters
 from neurograph.storage.record import Record, pick
@@ -31,7 +32,6 @@ from neurograph.storage.weights import named_parameters
 
 Array = NDArray[Any]
 MOST_NODES = 2**31
-_ROLES = ("units", "input", "const", "noise")
 # what constructors may raise when options that passed as JSON make no sense together
 _NONSENSE = (
     TypeError,
@@ -128,9 +128,6 @@ class _Builder:
         return network
 
     def _layer(self, row: Record) -> Layer:
-        role = row.text("role")
-        if role not in _ROLES:
-            raise FormatError(f"{row.what}: there is no role {role!r}")
         shape = row.sizes("shape")
         if math.prod(shape) > MOST_NODES:
             raise FormatError(f"{row.what}: its shape {shape} has more than {MOST_NODES} nodes")
@@ -141,7 +138,7 @@ class _Builder:
             name=row.text("name"),
             activation=read_activation(row),
             aggregation=row.text("aggregation"),
-            role=role,
+            role=read_role(row),
             sequence=row.flag("sequence"),
             steps=row.whole("steps") if "steps" in row else None,
         )

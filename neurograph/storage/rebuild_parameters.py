@@ -51,11 +51,12 @@ def _parameter(row: Record, weights: Mapping[str, Array], revived: Revived) -> P
     check_finite("the file", name, value)
     parameter = Parameter(shape=shape, name=name, trainable=row.flag("trainable"))
     parameter._bind(np.ascontiguousarray(value).reshape(shape), np.zeros(shape, dtype))
-    _training_options(row, parameter, revived)
+    set_training_options(row, parameter, revived)
     return parameter
 
 
-def _training_options(row: Record, parameter: Parameter, revived: Revived) -> None:
+def set_training_options(row: Record, parameter: Parameter, revived: Revived) -> None:
+    """Set what a row says of how its parameter is trained, checked."""
     if "frozen" in row:
         indices = row.column("frozen", revived)
         if np.any(indices < 0) or np.any(indices >= parameter.size):
