@@ -24,6 +24,25 @@ class Version:
         self.number = 0
 
 
+class Undrawn:
+    """Stands for the elements of an array until one is asked for: then all are drawn."""
+
+    __slots__ = ("name", "parameter")
+
+    def __init__(self, parameter: Parameter, name: str) -> None:
+        self.parameter, self.name = parameter, name
+
+    def _drawn(self) -> MutableSequence[float]:
+        self.parameter.value  # noqa: B018 (draws)
+        return cast("MutableSequence[float]", getattr(self.parameter, self.name))
+
+    def __getitem__(self, index: int) -> float:
+        return self._drawn()[index]
+
+    def __setitem__(self, index: int, value: float) -> None:
+        self._drawn()[index] = value
+
+
 class Parameter:
     """A named array of weights with its gradient; whoever uses a weight refers to an index in it.
 
@@ -92,10 +111,9 @@ class Parameter:
         self.version = Version()
         self._value: Array | None = None
         self._gradient: Array | None = None
-        self._flat: MutableSequence[float] = []
-        self._gradient_flat: MutableSequence[float] = []
+        self._await_drawing()
         if value is not None:
-            array = self._numbers(value)
+            array = np.array(self._numbers(value), order="C")
             self.shape: tuple[int, ...] = array.shape
             self._bind(array, np.zeros_like(array))
         elif shape is not None:
@@ -159,7 +177,7 @@ class Parameter:
     def _numbers(self, value: ArrayLike) -> Array:
         what = f"parameter {self.name or '(unnamed)'!r}"
         try:
-            array = np.array(value, dtype=np.float64, order="C")
+            array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
             raise DataError(f"{what}: its value is no array of numbers: {value!r:.60}") from None
         if not np.isfinite(array).all():
@@ -196,6 +214,10 @@ class Parameter:
             )
         self._bind(np.ascontiguousarray(array), np.zeros(self.shape))
 
+    def _await_drawing(self) -> None:
+        self._flat: MutableSequence[float] = cast(Any, Undrawn(self, "_flat"))
+        self._gradient_flat: MutableSequence[float] = cast(Any, Undrawn(self, "_gradient_flat"))
+
     def _bind(self, value: Array, gradient: Array) -> None:
         """Make two contiguous arrays the home, whatever they hold."""
         self._value, self._gradient = value, gradient
@@ -230,7 +252,8 @@ class Parameter:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        self._flat, self._gradient_flat, self.version = [], [], Version()
+        self.version = Version()
+        self._await_drawing()
         if self._value is not None and self._gradient is not None:
             self._bind(np.array(self._value, order="C"), np.array(self._gradient, order="C"))
 

@@ -146,6 +146,20 @@ def test_number_of_connections_of_a_giant_is_instant_and_exact():
     assert bundle.into(7)[1].tolist()[:2] == [7, 100_007]
 
 
+def test_a_connection_is_looked_at_without_drawing_all_weights():
+    net = ng.Network([ng.Input(3), ng.Dense(2, bias_initializer="ones")], seed=0)
+    connections = net.layer("dense")[1].upstream
+    kernel, bias = net.parameters.values()
+    assert [each.upstream_node.label for each in connections[:2]] == ["input[0]", "input[1]"]
+    assert not kernel.is_materialised
+    assert connections[3].weight == 1.0
+    assert bias.is_materialised
+    assert not kernel.is_materialised
+    connections[0].weight = 0.25
+    assert kernel.value[0, 1] == 0.25
+    assert connections[0].gradient == 0.0
+
+
 def bundles() -> dict[str, object]:
     """Return one small bundle of each plain kind."""
 

@@ -156,8 +156,6 @@ class Bundle(Connections):
             handle._gradient = 0.0
             handle._trainable = self.parameter is not None
             handle._weight = self.constant
-            if self.parameter is not None:
-                self.parameter.value  # noqa: B018 (draws the initial weights, once)
             self._handles[up, down] = handle
         elif handle._index != address and self.parameter is not None:
             raise GraphError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ class LSTM(Recurrent):
     """
 
     recurrent_activation: ActivationSpec = "sigmoid"
-    unit_forget_bias: bool = True
+    unit_forget_bias: bool = field(default=True, kw_only=True)
 
     cell = "lstm"
     gates = ("input", "forget", "candidate", "output")
@@ -167,7 +167,7 @@ class GRU(Recurrent):
     """
 
     recurrent_activation: ActivationSpec = "sigmoid"
-    reset_after: bool = True
+    reset_after: bool = field(default=True, kw_only=True)
 
     cell = "gru"
     gates = ("update", "reset", "candidate")
