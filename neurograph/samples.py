@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import ShapeError
+from neurograph.errors import DataError, ShapeError
 
 
 def stack_samples(samples: Any, what: str, axes: int = 0) -> NDArray[Any]:
@@ -39,6 +39,26 @@ length by ng.datasets.pad_sequences(), and mask what it fills in
         return np.asarray(samples)
     except ValueError as error:
         raise ShapeError(f"{what}: {_differing(samples, axes)}") from error
+
+
+def number_array(samples: Any, what: str) -> NDArray[Any]:
+    """Return samples as one array of numbers, which need not be finite.
+
+    Raises
+    ------
+    ShapeError, DataError
+        They differ in shape, or are no numbers.
+
+    Examples
+    --------
+    >>> number_array(["a"], "x")
+    Traceback (most recent call last):
+    neurograph.errors.DataError: x: expected numbers, got an array of str32
+    """
+    array = stack_samples(samples, what)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what}: expected numbers, got an array of {array.dtype.name}")
+    return array
 
 
 def _differing(samples: Any, axes: int) -> str:

@@ -203,6 +203,20 @@ def test_boundary_refuses_what_is_not_a_plane():
         ng.decision_boundary(lambda p: p[:3], np.zeros((2, 2)), [0, 1])
 
 
+def test_what_cannot_be_drawn_is_refused_in_one_sentence():
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ng.OptionError, match="a network, a model or a function, got 3"):
+        ng.decision_boundary(3, [[0.0, 0.0]], [0])
+    with pytest.raises(ng.DataError, match="y: expected numbers, got an array of str"):
+        ng.decision_boundary(lambda p: p, [[0.0, 0.0]], ["setosa"])
+    with pytest.raises(ng.DataError, match="'truth': expected numbers"):
+        ng.show_series({"truth": ["x"]})
+    with pytest.raises(ng.DataError, match="values: expected numbers"):
+        ng.draw_tree(("a", "b"), values=["x", "y", "z"])
+    with pytest.raises(ng.OptionError, match="limit must be a number of at least 1"):
+        tutorial().heatmap("layer_1", limit=0)
+
+
 # maps ---------------------------------------------------------------------------------------------
 
 

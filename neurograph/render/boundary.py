@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import ShapeError
+from neurograph.errors import OptionError, ShapeError, short
 from neurograph.options import whole
 from neurograph.render.style import GROUPS
+from neurograph.samples import number_array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import needed, new_figure, write_figure
 
@@ -50,8 +51,10 @@ def decision_boundary(
 
     Raises
     ------
-    ShapeError
-        x or y does not have such a shape, or predict returns another.
+    ShapeError, DataError
+        x or y does not have such a shape, or predict returns another; they are no numbers.
+    OptionError
+        predict cannot be asked.
     MissingDependencyError
         matplotlib, of the extra ``plot``, is not installed.
 
@@ -62,7 +65,8 @@ def decision_boundary(
     >>> len(figure.axes)  # the plane and its scale
     2
     """
-    points, classes = np.asarray(x, dtype=float), _classes(np.asarray(y))
+    points = number_array(x, "decision_boundary: x")
+    classes = _classes(number_array(y, "decision_boundary: y"))
     if points.ndim != 2 or points.shape[1] != 2 or len(points) != len(classes):
         raise ShapeError(
             f"decision_boundary: x has shape {points.shape} and y {np.shape(y)}; expected "
@@ -73,7 +77,12 @@ def decision_boundary(
     margin = 0.12 * np.where(high > low, high - low, 1.0)
     axis = [np.linspace(low[k] - margin[k], high[k] + margin[k], side) for k in (0, 1)]
     plane = np.stack(np.meshgrid(*axis), axis=-1).reshape(-1, 2)
-    answers = np.asarray(getattr(predict, "predict", predict)(plane), dtype=float)
+    ask = getattr(predict, "predict", predict)
+    if not callable(ask):
+        raise OptionError(
+            f"decision_boundary: predict is a network, a model or a function, got {short(predict)}"
+        )
+    answers = number_array(ask(plane), "decision_boundary: what predict returned").astype(float)
     if answers.shape[0] != len(plane) or answers.ndim > 2:
         raise ShapeError(
             f"decision_boundary: predict returned shape {answers.shape} for {len(plane)} points"

@@ -143,7 +143,10 @@ def boxes_of(network: Network, expand: Iterable[str] = ()) -> list[Box]:
     for name in opened - {"all"}:
         if name not in names and name not in composite:
             raise unknown(
-                "layer", name, [*sorted(names), *composite], of=f"network {network.name!r}"
+                "layer",
+                name,
+                dict.fromkeys([*sorted(names), *composite]),
+                of=f"network {network.name!r}",
             )
     axis = "nodes" if any(bundle.along_trees for bundle in network.bundles) else "time"
     boxes: list[Box] = []

@@ -34,6 +34,7 @@ def heatmap(
     limit: int = 64,
 ) -> Any:
     """Draw a weight array as a map of colours; see ``Network.heatmap``."""
+    limit = whole("heatmap: limit", limit, least=1)
     full, parameter = _parameter(network, name)
     values = parameter.gradient if gradient else parameter.value
     what = " gradient" if gradient else ""
@@ -98,6 +99,7 @@ def show_kernels(
     >>> len(show_kernels(net, "conv2d").axes)  # four kernels and a scale
     5
     """
+    limit = whole("show_kernels: limit", limit, least=1)
     full, parameter = _parameter(network, name)
     if len(parameter.shape) < 3:
         raise OptionError(
@@ -153,7 +155,10 @@ def show_feature_maps(
             f"show_feature_maps: layer {name!r} has shape {layer.shape}, which holds no images"
         )
     channels = maps.shape[-1]
-    tiles = [maps[..., k] for k in range(min(channels, whole("limit", limit, least=1)))]
+    tiles = [
+        maps[..., k]
+        for k in range(min(channels, whole("show_feature_maps: limit", limit, least=1)))
+    ]
     tiles = [tile if tile.ndim == 2 else tile[None, :] for tile in tiles]
     title = f"{clip_path(name, NAME_WIDTH, 10.0)}, {_shape(layer.shape)}, sample {sample}"
     return _grid(tiles, title, channels, path, WEIGHT_HUES)
@@ -192,7 +197,6 @@ def _parameter(network: Network, name: str) -> tuple[str, Parameter]:
 
 
 def _kernels(values: Array, title: str, path: StrPath | None, limit: int) -> Any:
-    limit = whole("limit", limit, least=1)
     channels, filters = values.shape[-2:]
     if channels == 3 and values.ndim == 4:
         low, high = float(values.min()), float(values.max())

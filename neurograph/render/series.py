@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from neurograph.errors import DataError, ShapeError
 from neurograph.render.style import GROUPS, INK
+from neurograph.samples import number_array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import new_figure, write_figure
 
@@ -75,7 +76,7 @@ def show_series(
 
 
 def _row(name: str, values: ArrayLike) -> Any:
-    row = np.asarray(values, float)
+    row = number_array(values, f"show_series: {name!r}").astype(float)
     if row.ndim == 2 and row.shape[1] == 1:
         row = row[:, 0]
     if row.ndim != 1 or not len(row):

@@ -27,6 +27,7 @@ from neurograph.render.style import (
     signed_colour,
     text_width,
 )
+from neurograph.samples import number_array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import picture_format
 
@@ -78,7 +79,7 @@ def draw_tree(
     if path is not None:
         picture_format(path)
     found = tree if isinstance(tree, Tree) else Tree.of(tree)
-    rows = None if values is None else np.asarray(values, dtype=float)
+    rows = None if values is None else number_array(values, "draw_tree: values").astype(float)
     if rows is not None and (rows.ndim not in (1, 2) or len(rows) != len(found)):
         raise ShapeError(
             f"draw_tree: values have shape {rows.shape}, expected one number or row for each of "

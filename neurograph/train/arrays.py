@@ -13,7 +13,7 @@ from neurograph.graph.network import Network, Port
 from neurograph.graph.ports import LEFT_OUT, array_of_each, by_name
 from neurograph.graph.trees import takes_trees
 from neurograph.parameter import Array
-from neurograph.samples import stack_samples
+from neurograph.samples import number_array
 from neurograph.train.forest import NodeRows, Trees, as_node_rows, as_trees, check_sizes
 from neurograph.train.loss import Loss, as_weights
 
@@ -57,9 +57,7 @@ def _check_counts(ports: Sequence[Port], arrays: Sequence[Array], what: str) -> 
 
 def as_numbers(values: Any, what: str, dtype: npt.DTypeLike = "float64") -> Array:
     """Return values as an array of numbers, not empty, all finite and within a dtype's range."""
-    array = stack_samples(values, what)
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"{what}: expected numbers, got an array of {array.dtype.name}")
+    array = number_array(values, what)
     if array.size == 0:
         none = "its samples are empty" if len(array) else "there are no samples"
         raise DataError(f"{what}: {none}, the array has shape {array.shape}")
