@@ -106,6 +106,14 @@ def _joined_steps() -> Network:
     return Network(inputs=[x, z], outputs=[ng.GRU(2)(steps), ng.Dense(2)(steps)])
 
 
+def _counted_means() -> Network:
+    x = ng.Input(FEW_STEPS)
+    steps = ng.Masking()(x)
+    h = ng.Dense(2, activation="tanh")(ng.Bidirectional(ng.GRU(2, return_sequences=True))(steps))
+    means = ng.GlobalAveragePooling1D(keepdims=True)(h), ng.GlobalAveragePooling1D()(steps)
+    return Network(inputs=x, outputs=list(means))
+
+
 def _given_mask() -> Network:
     x, mask = ng.Input(ANY_LENGTH, name="x"), ng.Input((None, 1), name="mask")
     valid = ng.Activation("step")(mask)
@@ -194,6 +202,7 @@ def add_recurrent(row: Callable[..., None], stack: Callable[..., None]) -> None:
     ):
         build = _masked_states(recipe, states, **options)
         row(f"masked_states_{name}", build, *WAY, gaps=True)
+    row("counted_means", _counted_means, *WAY, gaps=True)
     row("joined_masks", _joined_steps, *WAY, gaps=True)
     row("given_mask", _given_mask, *WAY, gaps=True)
     cell(

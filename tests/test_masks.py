@@ -179,6 +179,42 @@ def test_losses_and_metrics_leave_out_what_keras_leaves_out(keras_float64, loss,
         np.testing.assert_allclose(one, its, **KERAS)
 
 
+def means_of_steps(k):
+    """Return layers that average over the steps that count."""
+    return [k.LSTM(4, return_sequences=True), k.GlobalAveragePooling1D(), k.Dense(2)]
+
+
+def all_steps_both_ways(k):
+    """Return layers that see the steps that do not count, too."""
+    return [k.Bidirectional(k.GRU(4, return_sequences=True)), k.Flatten(), k.Dense(2)]
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'flatten' .* was passed an input with a mask:UserWarning")
+@pytest.mark.parametrize("layers", [means_of_steps, all_steps_both_ways])
+def test_what_does_not_count_is_left_out_as_in_keras(keras_float64, layers):
+    k = keras_float64
+    net = ng.Network([ng.Input((STEPS, 3)), ng.Masking(), *layers(ng)], seed=0)
+    twin = k.Sequential([k.Input((STEPS, 3)), k.layers.Masking(), *layers(k.layers)])
+    twin.set_weights(net.get_weights())
+    twin.compile(k.optimizers.SGD(0.5), "mse")
+    model = net.compile("sgd(0.5)", "mse", dtype="float64")
+    x, _, generator = padded(samples=5)
+    x[2, 0] = 1.0  # else no step of it counts, and Keras divides by 0
+    y = generator.normal(size=(5, 2))
+    for _ in range(3):
+        expected = float(twin.train_on_batch(x, y))
+        assert model.train_on_batch(x, y) == pytest.approx(expected, rel=1e-6)
+    for one, its in zip(net.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(one, its, **KERAS)
+
+
+def test_the_mean_of_no_step_is_0():
+    net = ng.Network([ng.Input((STEPS, 3)), ng.Masking(), ng.GlobalAveragePooling1D()])
+    x = np.zeros((2, STEPS, 3))
+    x[1, 2] = 6.0
+    assert net.compile().predict(x).tolist() == [[0.0] * 3, [6.0] * 3]
+
+
 def test_masks_of_steps_that_are_joined_are_joined_as_in_keras(keras_float64):
     def chosen(start, k, network):
         x, z = start((STEPS, 3)), start((STEPS, 3))

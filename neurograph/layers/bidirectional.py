@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurograph.errors import GraphError, OptionError
-from neurograph.graph.bundles import OneToOneConnections
+from neurograph.graph.bundles import DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.masks import mask_of
 from neurograph.layers.recipe import Recipe, put_under
@@ -139,6 +139,9 @@ class Bidirectional(Recipe):
         )
         for number, (way, made) in enumerate(zip(self._ways, both, strict=True)):
             put_under(root, way, made)
+            if root.sequence and made.mask is not None:
+                made = _counted(made, made.mask)
+                put_under(root, f"{way}_counted", made)
             OneToOneConnections(made, root, target_start=(number * units if beside else 0,))
         return root
 
@@ -148,3 +151,13 @@ class Bidirectional(Recipe):
         for way, made in zip(self._ways, both, strict=True):
             made.kind = f"{way}_{made.kind}"
             made.name = f"{name}_{way}" if name else ""
+
+
+def _counted(states: Layer, mask: Layer) -> Layer:
+    """Return states that are 0 at the steps that do not count, as Keras has them here."""
+    made = Layer(
+        states.shape, kind="counted", aggregation="product", sequence=True, steps=states.steps
+    )
+    OneToOneConnections(states, made)
+    DenseConnections(mask, made, None)
+    return made

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
+from neurograph.graph.masks import mask_of
 from neurograph.graph.spatial import PoolingConnections
+from neurograph.graph.temporal import UnfoldConnections
 from neurograph.kernels.geometry import Geometry2D
 from neurograph.layers.convolution import IMAGE, LINE, Sizes, fit, line_sides, sides
-from neurograph.layers.recipe import Recipe, hide_unfolding
+from neurograph.layers.recipe import Recipe, hide_unfolding, put_under
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +230,10 @@ class GlobalMaxPooling1D(GlobalPooling):
 
 @dataclass(frozen=True, eq=False)
 class GlobalAveragePooling1D(GlobalPooling):
-    """The mean of each channel of a sequence of known length.
+    """The mean of each channel of a sequence of known length, of the steps that its mask counts.
+
+    Under a mask it is a product of two parts: ``mean``, that of the steps times the mask
+    (``counted``), and ``over``, 1 / ``share``, the mean of the mask. If no step counts it is 0.
 
     Parameters
     ----------
@@ -236,6 +242,39 @@ class GlobalAveragePooling1D(GlobalPooling):
     """
 
     aggregation, rank = "mean", 2
+
+    def __call__(self, source: Any) -> Layer:
+        """Return one value a channel of ``source``."""
+        mask = mask_of(self.one(source))
+        if mask is None:
+            return super().__call__(source)
+        line = self.image(source, 2, LINE)
+        steps, channels = line.shape
+        shape = (1, channels) if self.keepdims else (channels,)
+        target = self.make(shape, [line], aggregation="product")
+        hide_unfolding(target, line)
+        counts = Layer((steps, 1), kind="counts")
+        counted = Layer(line.shape, kind="counted", aggregation="product")
+        mean = Layer((channels,), kind="mean", aggregation="mean")
+        share = Layer((1,), kind="share", aggregation="mean")
+        over = Layer((1,), kind="over", aggregation="max", activation="reciprocal")
+        const = Layer((1,), kind="const", role="const")
+        for part in (counts, counted, mean, share, over, const):
+            put_under(target, part.kind, part)
+        if mask.sequence:
+            UnfoldConnections(mask, counts)
+        else:
+            OneToOneConnections(mask, counts)
+        OneToOneConnections(line, counted)
+        DenseConnections(counts, counted, None, positions=steps)
+        for image, part in ((counted, mean), (counts, share)):
+            window = (1, steps)
+            PoolingConnections(image, part, Geometry2D.pooling((*window, part.size), window))
+        OneToOneConnections(share, over)
+        BiasConnections(const, over, None, constant=1.0 / steps)  # the least share, so never 1 / 0
+        OneToOneConnections(mean, target)
+        DenseConnections(over, target, None)
+        return target
 
 
 def pool(
