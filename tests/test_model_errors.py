@@ -347,6 +347,9 @@ def test_a_loss_that_does_not_fit_the_output_is_refused() -> None:
             OptionError, match="use a softmax or sigmoid activation, or from_logits"
         ):
             plain.compile(loss=loss)
+    through = Network([ng.Input((3,)), ng.Dense(3), ng.Reshape((3, 1)), ng.Flatten()])
+    with pytest.raises(OptionError, match="cannot judge outputs of activation 'identity'"):
+        through.compile(loss="categorical_crossentropy")
     node = ng.Node("identity", name="out")
     ng.Connection(ng.InputNode("in"), node, weight=1.0)
     hand = Network(inputs=[node.upstream[0].upstream_node], outputs=[node])
@@ -364,6 +367,17 @@ def test_a_loss_that_does_not_fit_the_output_is_refused() -> None:
             single,
             lambda model=model, y=y: model.train_on_batch(X, y),
         )
+
+
+def test_probabilities_may_be_passed_on_and_averaged() -> None:
+    x = ng.Input((3,))
+    votes = [ng.Dense(2, activation="softmax")(x) for _ in range(2)]
+    net = Network(inputs=x, outputs=ng.Average()(votes), seed=0)
+    model = net.compile("sgd", "categorical_crossentropy", dtype="float64")
+    loss = -np.log((model.predict(X) * Y).sum(axis=1)).mean()
+    assert model.evaluate(X, Y) == pytest.approx(loss, rel=1e-12)
+    with pytest.raises(OptionError, match="cannot judge outputs of activation 'softmax'"):
+        net.compile(loss=ng.CategoricalCrossentropy(from_logits=True))
 
 
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:

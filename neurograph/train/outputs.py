@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurograph.errors import OptionError
+from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.ports import LEFT_OUT, by_name
 from neurograph.options import number
@@ -47,9 +48,29 @@ def get_losses(network: Network, loss: Any) -> list[Loss]:
 
 def _activations(port: Port) -> list[str]:
     if port.indices is None:
-        return [port.layer.activation_name]
+        return _made_by(port.layer)
     nodes = [port.layer.own_node(index) for index in port.indices]
     return list(dict.fromkeys(node.activation.name for node in nodes))
+
+
+def _made_by(layer: Layer) -> list[str]:
+    """Return the activations that a layer's outputs come from.
+
+    A layer that only passes on, averages or multiplies what is below has the activations there.
+    """
+    found: dict[str, None] = {}
+    seen, waiting = {id(layer)}, [layer]
+    while waiting:
+        layer = waiting.pop()
+        own = layer.parameters or layer.root is not None  # a gate of a recurrent layer, say
+        below = [each.source for each in layer.incoming if each.source.role == "units"]
+        if own or not below or layer.activation_name != "identity":
+            found[layer.activation_name] = None
+            continue
+        new = {id(each): each for each in below if id(each) not in seen}
+        seen |= new.keys()
+        waiting += new.values()
+    return list(found)
 
 
 def get_loss_weights(network: Network, weights: Any) -> tuple[float, ...]:
