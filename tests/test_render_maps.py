@@ -328,6 +328,8 @@ def test_series_are_drawn_at_their_times(tmp_path):
     truth, said = figure.axes[0].lines
     assert truth.get_ydata().tolist() == [1, 2, 3, 4, 5]
     assert said.get_xdata().tolist() == days[-2:].tolist()
+    lines = ng.show_series({name: [1.0, 2.0] for name in "abcd"}).axes[0].lines
+    assert len({line.get_linestyle() for line in lines}) == 4  # grey print has no hues
     assert [each.get_text() for each in figure.axes[0].get_legend().texts] == ["truth", "said"]
     assert "svg" in (tmp_path / "s.svg").read_text()
     with pytest.raises(ng.ShapeError, match="longest curve has 5 steps"):

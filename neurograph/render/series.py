@@ -14,6 +14,8 @@ from neurograph.samples import number_array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import new_figure, write_figure
 
+DASHES = ("--", "-.", ":")  # of predictions, which grey print would not tell apart by hue
+
 
 def show_series(
     curves: Mapping[str, ArrayLike],
@@ -67,7 +69,9 @@ def show_series(
     axes = figure.add_subplot()
     for place, (name, row) in enumerate(rows.items()):
         colour = INK if place == 0 else GROUPS[(place - 1) % len(GROUPS)]
-        axes.plot(times[steps - len(row) :], row, label=name, color=colour, linewidth=1.2)
+        dashes = DASHES[(place - 1) % len(DASHES)] if place else "-"
+        x = times[steps - len(row) :]
+        axes.plot(x, row, label=name, color=colour, linestyle=dashes, linewidth=1.2)
     axes.set_title(title, fontsize=10)
     axes.set_ylabel(label)
     axes.grid(alpha=0.3)
