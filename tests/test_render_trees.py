@@ -98,3 +98,9 @@ def test_nodes_without_a_value_stay_empty():
     rows = np.full((5, 2), np.nan)
     rows[4] = 1, -1
     assert "<td" in lines(draw_tree((("a", "b"), "c"), values=rows), "treenode")[4]
+
+
+def test_negative_cells_are_marked_for_grey_print():
+    rows = [[0.5, -0.5], [0.0, 0.1], [-1.0, -2.0]]
+    nodes = lines(draw_tree(("a", "b"), values=rows), "treenode")
+    assert [node.count("−") for node in nodes] == [1, 0, 2]

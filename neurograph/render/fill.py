@@ -109,6 +109,15 @@ def signs_of(what: str) -> str:
     return "blue positive, orange negative"
 
 
+def value_cell(value: float, largest: float, hues: Hues, side: float) -> str:
+    """Return a coloured cell of a table; a minus tells in grey print that a value is negative."""
+    minus = '<font point-size="5">−</font>' if value < 0.0 else ""
+    return (
+        f'<td border="1" width="{side:g}" height="{side:g}" fixedsize="true" '
+        f'bgcolor="{signed_colour(value, largest, hues)}">{minus}</td>'
+    )
+
+
 def lead_of(layer: Layer) -> tuple[int, ...]:
     """Return the leading axes of the values of the last run: (), (batch,), (time,) or both."""
     store: Any = layer._output

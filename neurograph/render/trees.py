@@ -12,7 +12,7 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.tree import Tree
 from neurograph.graph.trees import goes_along_trees
 from neurograph.render.curves import Spot, bend
-from neurograph.render.fill import hues_of, signs_of
+from neurograph.render.fill import hues_of, signs_of, value_cell
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 RADIUS = 13.0
 LEVEL = 52.0
 WIDEST_WORD = 110.0
-CELLS, CELL = 6, 7.0
+CELLS, CELL = 6, 9.0
 
 
 def draw_tree(
@@ -229,9 +229,7 @@ class _Grove:
         else:
             row = self.values[node]
             boxes = "".join(
-                f'<td border="1" width="{CELL}" height="{CELL}" fixedsize="true" '
-                f'bgcolor="{signed_colour(float(value), self.largest, self.hues)}"></td>'
-                for value in row[:CELLS]
+                value_cell(float(value), self.largest, self.hues, CELL) for value in row[:CELLS]
             )
             shown = f'<table border="0" cellspacing="0" cellpadding="0"><tr>{boxes}</tr></table>'
             told = f"{label} [{', '.join(f'{value:.3g}' for value in row)}]".strip()

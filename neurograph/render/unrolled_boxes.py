@@ -13,7 +13,7 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.temporal import StepConnections, UnfoldConnections
 from neurograph.render.boxes import Box, boxes_of, is_packed
 from neurograph.render.curves import Curve, Spot, bend, cross, route
-from neurograph.render.fill import hues_of, signs_of
+from neurograph.render.fill import hues_of, signs_of, value_cell
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
@@ -23,15 +23,14 @@ from neurograph.render.style import (
     clip,
     count,
     markup,
-    signed_colour,
     text_width,
 )
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
 
-CELLS = 9
-CELL = 8.0
+CELLS = 8
+CELL = 9.0
 HALF_WIDTH, HALF_HEIGHT = 52.0, 17.0  # at least
 WIDEST = 80.0
 GAP, ROW = 46.0, 66.0
@@ -193,9 +192,10 @@ class _Sheet:
             hues = hues_of(self.options.values[0])
             largest = float(np.abs(self.stores[k]).max(initial=0.0))
             size = f'width="{CELL}" height="{CELL}" fixedsize="true"'
-            fills = [signed_colour(float(value), largest, hues) for value in values[:CELLS]]
-            cells = "".join(f'<td border="1" {size} bgcolor="{fill}"></td>' for fill in fills)
-            dots = f'<td border="0" {size}><font point-size="8">…</font></td>'
+            cells = "".join(
+                value_cell(float(value), largest, hues, CELL) for value in values[:CELLS]
+            )
+            dots = f'<td border="0" {size}><font point-size="7">…</font></td>'
             more = dots if len(values) > CELLS else ""
             wide = CELL * (min(len(values), CELLS) + bool(more)) + 2.0
             rows += (  # of a fixed size, or the cells would be spread to the width of the name
