@@ -355,6 +355,7 @@ def test_sequences_keep_their_kind_of_number() -> None:
         ([[1], ["a"]], {}, "sequence 1 holds <U1 values"),
         ([[1], [[1, 2], [3]]], {}, "sequence 1 is ragged"),
         ([[], []], {}, "no sequence with a step in it"),
+        (None, {}, "takes a list of sequences, got None"),
         ([[1]], {"maxlen": 0}, "maxlen must be"),
         ([[1]], {"padding": "pst"}, "did you mean 'post'"),
     ],

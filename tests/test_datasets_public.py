@@ -244,6 +244,8 @@ def test_a_given_folder_is_never_left_for_a_download(
 ) -> None:
     with pytest.raises(DataError, match="which is no folder"):
         datasets.mnist(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="MNIST: the folder must be a path, got 5"):
+        datasets.mnist(5)
     with pytest.raises(DataError, match="does not hold train-images-idx3-ubyte"):
         datasets.mnist(tmp_path)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(FILES["train-images-idx3-ubyte"] + b"!")

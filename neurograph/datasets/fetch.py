@@ -15,6 +15,7 @@ from typing import TypeVar
 from neurograph.datasets.checks import contents
 from neurograph.datasets.idx import gunzip
 from neurograph.errors import DataError, FormatError, StorageError
+from neurograph.options import path_text
 
 Result = TypeVar("Result")
 LIMIT = 1 << 28  # no file of these data sets unpacks to more
@@ -72,7 +73,7 @@ def cache_folder() -> Path:
 def local_folders(source: Source, folder: str | os.PathLike[str] | None) -> Iterator[Path]:
     """Yield the folders where the files of a data set may lie, a given one alone or first."""
     if folder is not None:
-        given = Path(folder).expanduser()
+        given = Path(path_text(f"{source.title}: the folder", folder)).expanduser()
         if not given.is_dir():
             raise DataError(f"{source.title} was looked for in {str(given)!r}, which is no folder")
         yield given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +61,8 @@ def pad_sequences(
     for name, side in (("padding", padding), ("truncating", truncating)):
         if side not in _SIDES:
             raise unknown(name, side, _SIDES, of="pad_sequences()")
+    if not isinstance(sequences, Iterable):
+        raise DataError(f"pad_sequences() takes a list of sequences, got {sequences!r}")
     arrays = [_steps(number, each) for number, each in enumerate(sequences)]
     filled = [each for each in arrays if each.size]
     if not filled:
