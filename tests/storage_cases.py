@@ -207,9 +207,15 @@ def _schedule(net: Network) -> Any:
     return [([rank.tolist() for rank in each.ranks], each.direction) for each in net.stages()]
 
 
+def rewrite(path: Path, content: bytes | bytearray) -> None:
+    """Write a file anew: some file systems wait for the disk where one is written over."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
 def forge(path: Path, metadata: dict[str, str], arrays: dict[str, Any]) -> None:
     """Write a file whose checksums are right whatever it says."""
     metadata = {**metadata, "sha256": file._digest(metadata)}
     buffer = io.BytesIO()
     tensors.write_tensors(buffer, arrays, metadata)
-    path.write_bytes(buffer.getvalue())
+    rewrite(path, buffer.getvalue())
