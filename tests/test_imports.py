@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,15 @@ VERBS = PACKAGE / "graph" / "verbs.py"  # whose methods import upper rooms when 
 TOP = ("__init__.py", "__main__.py")
 
 
+@cache
 def imports_of(path):
     """Return (room, whether it runs at import, line) for the imports from neurograph."""
     found = []
 
     def visit(node, runs):
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):  # which holds no import
+                continue
             if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 continue
             modules = []
@@ -61,7 +65,7 @@ def imports_of(path):
                 modules = [each.name for each in child.names]
             inside = [each for each in modules if each.startswith("neurograph.")]
             found.extend((each.split(".")[1], runs, child.lineno) for each in inside)
-            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             visit(child, runs and not function)
 
     visit(ast.parse(path.read_text(encoding="utf-8")), True)
