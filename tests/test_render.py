@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ def lines(picture, kind):
 def groups(svg: bytes, kind: str) -> list[ET.Element]:
     root = ET.fromstring(svg)
     return [g for g in root.iter(f"{SVG}g") if kind in (g.get("class") or "").split()]
+
+
+def bezier(points: list[str]) -> np.ndarray:
+    """Return places all along a curve of a .dot text."""
+    a, b, c, d = (np.array(point.split(","), dtype=float) for point in points)
+    share = np.linspace(0.0, 1.0, 500)[:, None]
+    rest = 1 - share
+    return rest**3 * a + 3 * share * rest**2 * b + 3 * share**2 * rest * c + share**3 * d
 
 
 def words_of(picture) -> str:
@@ -200,6 +209,26 @@ def test_skips_go_around_the_nodes_between():
     skip = next(line for line in source.splitlines() if "a -> y:" in line)
     heights = [float(y) for _, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", skip.split("pos=")[1])]
     assert max(map(abs, heights[1:5])) > 17.0
+
+
+def test_long_skips_pass_under_no_node():
+    nodes = [ng.InputNode("a"), *(ng.Node("tanh", name=f"n{k}") for k in range(12))]
+    for before, after in pairwise(nodes):
+        ng.Connection(before, after, weight=1.0)
+    for start, end in ((0, 11), (1, 6), (3, 12)):
+        ng.Connection(nodes[start], nodes[end], weight=1.0)
+    picture = ng.Network(inputs=nodes[:1], outputs=nodes[-1:]).render(view="nodes")
+    spots = {}
+    for line in lines(picture, "neuron"):
+        name = re.search(r'"?(n\d+)"? \[', line)[1]
+        spots[name] = np.array(re.search(r'pos="([^"]+)"', line)[1].split(","), dtype=float)
+    for line in lines(picture, "connection"):
+        ends = re.findall(r"n\d+", line.partition("[")[0])
+        points = re.search(r'pos="e,\S+ ([^"]+)"', line)[1].split()
+        way = bezier(points)
+        for name, spot in spots.items():
+            if name not in ends:
+                assert np.linalg.norm(way - spot, axis=1).min() > 17.0, (line, name)
 
 
 def test_values_fill_the_nodes_on_one_scale():
@@ -387,14 +416,11 @@ def test_ways_to_the_next_step_touch_no_other_box():
             36 * float(re.search(rf" {k}=([\d.]+)", line)[1]) for k in ("width", "height")
         )
         boxes[name] = np.array([x, y]), np.array([wide, high])
-    shares = np.linspace(0.0, 1.0, 40)[:, None]
     late = lines(picture, "late way")
     for line in late:
         up, down = re.findall(r'"(b[\d.]+)"', line)
         points = re.search(r'pos="e,\S+ ([^"]+)"', line)[1].split()
-        a, b, c, d = (np.array(point.split(","), dtype=float) for point in points)
-        rest = 1 - shares
-        way = rest**3 * a + 3 * shares * rest**2 * b + 3 * shares**2 * rest * c + shares**3 * d
+        way = bezier(points)
         for name, (centre, half) in boxes.items():
             if name not in (up, down):
                 assert not (np.abs(way - centre) < half).all(axis=1).any(), (line, name)

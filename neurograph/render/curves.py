@@ -7,20 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 Point = tuple[float, float]
+Floats = NDArray[np.float64]
 
 CLEARANCE = 4.0
-_SHARES = np.linspace(0.04, 0.96, 20)
-_BASIS = np.stack(
-    [
-        (1 - _SHARES) ** 3,
-        3 * _SHARES * (1 - _SHARES) ** 2,
-        3 * _SHARES**2 * (1 - _SHARES),
-        _SHARES**3,
-    ],
-    axis=1,
-)
+STEP = 16.0  # from point to point in which a curve is looked at; nodes are wider
 
 
 @dataclass(slots=True)
@@ -115,26 +108,43 @@ def _before(tip: Point, previous: Point, arrow: float) -> Point:
     return tip[0] + dx * share, tip[1] + dy * share
 
 
-def hits(curve: Curve, obstacles: Sequence[Spot]) -> int:
-    """Return how many of the nodes a curve touches."""
+def _points(curve: Curve, step: float) -> Floats:
+    """Return points along a curve, but for its ends, about a step apart."""
+    (x, y), *_, (end_x, end_y) = curve.points
+    number = max(20, math.ceil(math.hypot(end_x - x, end_y - y) / step))
+    share = np.linspace(0.04, 0.96, min(number, 200))[:, None]
+    rest = 1 - share
+    basis = np.hstack([rest**3, 3 * share * rest**2, 3 * share**2 * rest, share**3])
+    return np.asarray(basis @ np.array(curve.points))
+
+
+def hits(curve: Curve, obstacles: Sequence[Spot], step: float = STEP) -> int:
+    """Return how many of the nodes a curve touches, looked at in points a step apart."""
     if not obstacles:
         return 0
-    way = _BASIS @ np.array(curve.points)
-    spots = np.array([[s.x, s.y, s.half_width, s.half_height] for s in obstacles])
-    off = np.abs(way[:, None, :] - spots[None, :, :2]) / (spots[None, :, 2:] + CLEARANCE)
-    square = np.array([spot.square for spot in obstacles])
-    far = np.where(square, off.max(axis=2), np.hypot(off[..., 0], off[..., 1]))
+    way = _points(curve, step)
+    spots = np.array([[s.x, s.y, s.half_width, s.half_height, s.square] for s in obstacles])
+    reach = spots[:, 2:4] + CLEARANCE
+    beside = (spots[:, :2] + reach < way.min(axis=0)) | (spots[:, :2] - reach > way.max(axis=0))
+    near = ~beside.any(axis=1)
+    off = np.abs(way[:, None, :] - spots[near, :2]) / reach[near]
+    far = np.where(spots[near, 4], off.max(axis=2), np.hypot(off[..., 0], off[..., 1]))
     return int((far < 1.0).any(axis=0).sum())
 
 
 def route(
-    start: Spot, end: Spot, bulges: Sequence[float], obstacles: Sequence[Spot], arrow: float
+    start: Spot,
+    end: Spot,
+    bulges: Sequence[float],
+    obstacles: Sequence[Spot],
+    arrow: float,
+    step: float = STEP,
 ) -> tuple[Curve, float]:
     """Return the first curve that touches nothing, else the freest one, and its bulge."""
     best: tuple[int, Curve, float] | None = None
     for bulge in bulges:
         curve = bend(start, end, bulge, arrow)
-        touched = hits(curve, obstacles)
+        touched = hits(curve, obstacles, step)
         if touched == 0:
             return curve, bulge
         if best is None or touched < best[0]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 from neurograph.graph.network import Port
-from neurograph.render.curves import Curve, Spot, bend, loop, route
+from neurograph.render.curves import STEP, Curve, Spot, bend, loop, route
 from neurograph.render.fill import Fill
 from neurograph.render.key import caption_rows
 from neurograph.render.options import Options
@@ -31,6 +32,7 @@ from neurograph.render.style import (
 THIN, THICK = 0.6, 3.4
 FEW_WIRES = 60
 FEW_LATE = 18
+CROWD = 300  # wires that are led around nodes with care; more would take seconds
 MANY_WIRES = 1500
 ARROW, BAR = 6.0, 2.0  # the lengths of an arrow's head and of a bar
 SKIP_BULGES = (0, 26, -26, 46, -46, 70, -70, 100, -100, 140, -140, 190, -190)
@@ -202,7 +204,8 @@ class Painter:
             return bend(up.spot, down.spot, bulge, arrow), bulge
         bulges = [each for each in (SKIP_BULGES if ahead else BACK_BULGES) if each not in used]
         spots = self.obstacles(up, down)
-        return route(up.spot, down.spot, bulges or [250.0 + len(used)], spots, arrow)
+        step = STEP if len(self.scene.wires) <= CROWD else math.inf
+        return route(up.spot, down.spot, bulges or [250.0 + len(used)], spots, arrow, step)
 
     def obstacles(self, up: Disc, down: Disc) -> list[Spot]:
         """Return the nodes that may stand in the way from one node to another."""
