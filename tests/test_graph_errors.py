@@ -198,6 +198,9 @@ def test_sample_of_the_wrong_length(explicit):
         (None, [[1.0, 2.0]], 0.1, 1),
         ([[1.0]], None, 0.1, 1),
         ([], [], 0.1, 1),
+        ([[1.0], [np.nan]], [[1.0, 2.0], [1.0, 2.0]], 0.1, 1),
+        ([[1.0], [1.0, 2.0]], [[1.0, 2.0], [1.0, 2.0]], 0.1, 1),
+        ([[1.0], [1.0]], [[1.0, 2.0], [1.0]], 0.1, 1),
     ],
 )
 def test_training_data_that_cannot_be(explicit, labels, samples, rate, iteration):

@@ -13,6 +13,7 @@ from neurograph.graph.masks import masks_of_run
 from neurograph.graph.network import Network
 from neurograph.graph.ports import array_of_each
 from neurograph.interpret.backward import backward, calc_gradients, update_weights
+from neurograph.interpret.feed import feed
 from neurograph.interpret.forward import carry, forward, taken
 from neurograph.interpret.walk import Walk
 from neurograph.options import number, whole
@@ -78,6 +79,9 @@ def train(network: Network, labels: Any, data_set: Any, rate: float, iteration: 
         raise DataError(
             f"network {network.name!r}: train got {len(wanted)} labels for {len(samples)} samples"
         )
+    for sample, label in zip(samples, wanted, strict=True):  # before any weight changes
+        feed(network, sample)
+        _check_label(network, label)
     history = []
     for _ in range(iteration):
         errors = [
@@ -122,17 +126,28 @@ def _outputs(network: Network) -> tuple[list[Array], tuple[int, ...]]:
 def _labels(network: Network, label: Any, outputs: Sequence[Array]) -> list[Array]:
     labels = array_of_each(network, "output", label, f"network {network.name!r}: the label")
     return [
-        _label(f"network {network.name!r}: the label for output {port.name!r}", each, output)
+        _label(f"network {network.name!r}: the label for output {port.name!r}", each, output.shape)
         for port, each, output in zip(network.outputs, labels, outputs, strict=True)
     ]
 
 
-def _label(what: str, label: Any, output: Array) -> Array:
+def _check_label(network: Network, label: Any) -> None:
+    """Refuse a label that no run of one sample could be compared with."""
+    what = f"network {network.name!r}: the label"
+    labels = array_of_each(network, "output", label, what)
+    for port, each in zip(network.outputs, labels, strict=True):
+        whose = f"{what} for output {port.name!r}"
+        array = stack_samples(each, whose)
+        steps = array.shape[:1] if port.layer.sequence else ()
+        _label(whose, array, (*steps, *port.shape))
+
+
+def _label(what: str, label: Any, shape: tuple[int, ...]) -> Array:
     array = stack_samples(label, what)
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
         raise DataError(f"{what} is {label!r}, expected finite numbers")
-    if (*array.shape, 1) == output.shape:  # a number for the only node
+    if (*array.shape, 1) == shape:  # a number for the only node
         array = array[..., None]
-    if array.shape != output.shape:
-        raise ShapeError(f"{what} has shape {array.shape}, expected {output.shape}")
+    if array.shape != shape:
+        raise ShapeError(f"{what} has shape {array.shape}, expected {shape}")
     return array.astype(np.float64)
