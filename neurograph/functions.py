@@ -234,6 +234,8 @@ def register_activation(
         Where the derivative jumps.
     analytic : bool
         True if the function is right for complex arguments.
+    notes : str
+        Range and peculiarities, in a phrase.
 
     Raises
     ------

@@ -19,8 +19,16 @@ from neurograph.interop.onnx_reading import (
     scaled,
     spread,
 )
-from neurograph.interop.pieces import clipped, exponential_unit, hard_sigmoid, hard_swish, leaky
-from neurograph.interop.views import View, channels_first, fill
+from neurograph.interop.pieces import (
+    batch_normalized,
+    clipped,
+    exponential_unit,
+    hard_sigmoid,
+    hard_swish,
+    leaky,
+    locally_normalized,
+)
+from neurograph.interop.views import View, fill
 from neurograph.layers.core import Activation, LeakyReLU
 from neurograph.layers.normalization import (
     BatchNormalization,
@@ -37,16 +45,7 @@ def _batch_normalization(reading: Reading, node: Any, given: list[Any]) -> View:
     view = as_view(given[0])
     gamma, beta, mean, variance = (as_array(each, "statistics") for each in given[1:5])
     recipe = BatchNormalization(momentum=options["momentum"], epsilon=options["epsilon"])
-    arrays = [gamma, beta, mean, variance]
-    if len(view.shape) > 1:
-        made = recipe(view.channels_last())
-        fill(made, arrays)
-        return channels_first(made)
-    layer = view.layer if len(view.layer.shape) == 1 else Flatten()(view.layer)
-    made = recipe(layer)
-    order = np.argsort(view.places)
-    fill(made, [each[order] for each in arrays])
-    return view.above(made)
+    return batch_normalized(view, recipe, [gamma, beta, mean, variance])
 
 
 def _layer_normalization(reading: Reading, node: Any, given: list[Any]) -> View:
@@ -66,10 +65,7 @@ def _layer_normalization(reading: Reading, node: Any, given: list[Any]) -> View:
 
 def _local_response(reading: Reading, node: Any, given: list[Any]) -> View:
     options = {"alpha": 1e-4, "beta": 0.75, "bias": 1.0} | reading.attributes(node)
-    view, recipe = as_view(given[0]), LocalResponseNormalization(**options)
-    if len(view.shape) > 1:
-        return channels_first(recipe(view.channels_last()))
-    return View.of(recipe(view.in_order()))
+    return locally_normalized(as_view(given[0]), LocalResponseNormalization(**options))
 
 
 def _softmax(reading: Reading, node: Any, given: list[Any]) -> View:

@@ -11,16 +11,14 @@ from neurograph.errors import GraphError
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.interop.onnx_reading import Reading, as_array, as_view
-from neurograph.interop.pieces import pooled
-from neurograph.interop.views import View, channels_first, fill
-from neurograph.layers.convolution import Conv1D, Conv2D
+from neurograph.interop.pieces import convolved, pooled, zero_padded
+from neurograph.interop.views import View, channels_first
 from neurograph.layers.pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
 )
-from neurograph.layers.shaping import ZeroPadding1D, ZeroPadding2D
 
 
 def _rank(view: View) -> int:
@@ -47,32 +45,16 @@ def _pads(
     return found
 
 
-def _sizes(values: Any, rank: int) -> Any:
-    return tuple(values) if rank == 2 else values[0]
-
-
 def convolution(reading: Reading, node: Any, given: list[Any]) -> View:
     """Return a Conv as Conv1D or Conv2D."""
     options = reading.attributes(node)
     view, kernel = as_view(given[0]), as_array(given[1], "weights")
     bias = as_array(given[2], "bias") if len(given) > 2 and given[2] is not None else None
-    rank, ones = _rank(view), [1] * _rank(view)
+    ones = [1] * _rank(view)
     strides, dilations = (list(options.get(each, ones)) for each in ("strides", "dilations"))
     reach = [(size - 1) * step + 1 for size, step in zip(kernel.shape[2:], dilations, strict=True)]
-    pairs = tuple(_pads(options, view, reach, strides))
-    recipe = (Conv2D if rank == 2 else Conv1D)(
-        kernel.shape[0],
-        _sizes(kernel.shape[2:], rank),
-        strides=_sizes(strides, rank),
-        padding=pairs if rank == 2 else pairs[0],
-        dilation_rate=_sizes(dilations, rank),
-        groups=options.get("group", 1),
-        use_bias=bias is not None,
-    )
-    made = recipe(view.channels_last())
-    weights = np.moveaxis(kernel, (0, 1), (-1, -2))
-    fill(made, [weights] if bias is None else [weights, bias])
-    return channels_first(made)
+    pads = _pads(options, view, reach, strides)
+    return convolved(view, kernel, bias, strides, pads, dilations, options.get("group", 1))
 
 
 def pooling(reading: Reading, node: Any, given: list[Any]) -> View:
@@ -134,8 +116,7 @@ def padding(reading: Reading, node: Any, given: list[Any]) -> View:
         return View(view.layer, np.pad(view.places, widths, mode)).like(view)
     pairs = tuple(zip(before[1:], after[1:], strict=True))
     if rank in (2, 3) and not before[0] and not after[0] and view.is_channels_last():
-        recipe = ZeroPadding2D(pairs) if rank == 3 else ZeroPadding1D(pairs[0])
-        return channels_first(recipe(view.channels_last()))
+        return channels_first(zero_padded(view.channels_last(), pairs))
     layer = view.in_order()
     sizes = zip(layer.shape, before, after, strict=True)
     made = Layer([size + low + high for size, low, high in sizes], kind="pad")

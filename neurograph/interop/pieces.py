@@ -1,4 +1,4 @@
-"""What other libraries have as one layer and we as a few: clipping, counted padding, and so on."""
+"""What PyTorch and ONNX have in common: channels first, and what we make of a few layers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 from neurograph.errors import GraphError
 from neurograph.graph.bundles import BiasConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
-from neurograph.interop.views import Array, View, channels_first
+from neurograph.interop.views import Array, View, channels_first, fill
+from neurograph.layers.convolution import Conv1D, Conv2D
 from neurograph.layers.core import Activation
 from neurograph.layers.merging import Concatenate, Multiply
+from neurograph.layers.normalization import BatchNormalization, LocalResponseNormalization
 from neurograph.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -20,7 +22,7 @@ from neurograph.layers.pooling import (
     MaxPooling2D,
 )
 from neurograph.layers.recipe import put_under
-from neurograph.layers.shaping import ZeroPadding1D, ZeroPadding2D
+from neurograph.layers.shaping import Flatten, ZeroPadding1D, ZeroPadding2D
 from neurograph.parameter import Parameter
 
 Pairs = Sequence[tuple[int, int]]
@@ -137,6 +139,68 @@ def leaky(layer: Layer, slopes: Array) -> Layer:
     return made
 
 
+def convolved(
+    view: View,
+    kernel: Array,
+    bias: Array | None,
+    strides: Sequence[int],
+    padding: str | Pairs,
+    dilations: Sequence[int],
+    groups: int,
+) -> View:
+    """Return the convolution of a view, its channels first.
+
+    Parameters
+    ----------
+    kernel : (filters, channels of a group, *window)
+    padding : "same", "valid", or the cells before and after each axis
+    """
+    plane = kernel.ndim == 4
+
+    def sizes(values: Sequence[Any]) -> Any:
+        return tuple(values) if plane else values[0]
+
+    recipe = (Conv2D if plane else Conv1D)(
+        kernel.shape[0],
+        sizes(kernel.shape[2:]),
+        strides=sizes(strides),
+        padding=padding if isinstance(padding, str) else sizes(padding),
+        dilation_rate=sizes(dilations),
+        groups=groups,
+        use_bias=bias is not None,
+    )
+    made = recipe(view.channels_last())
+    weights = np.moveaxis(kernel, (0, 1), (-1, -2))
+    fill(made, [weights] if bias is None else [weights, bias])
+    return channels_first(made)
+
+
+def batch_normalized(view: View, recipe: BatchNormalization, arrays: Sequence[Array]) -> View:
+    """Return the batch normalisation of a view, its channels first, with these weights."""
+    if len(view.shape) > 1:
+        made = recipe(view.channels_last())
+        fill(made, arrays)
+        return channels_first(made)
+    made = recipe(view.layer if len(view.layer.shape) == 1 else Flatten()(view.layer))
+    order = np.argsort(view.places)
+    fill(made, [each[order] for each in arrays])
+    return view.above(made)
+
+
+def locally_normalized(view: View, recipe: LocalResponseNormalization) -> View:
+    """Return the local response normalisation of a view, its channels first."""
+    if len(view.shape) > 1:
+        return channels_first(recipe(view.channels_last()))
+    return View.of(recipe(view.in_order()))
+
+
+def zero_padded(layer: Layer, pads: Pairs) -> Layer:
+    """Return a line or picture with zeros before and after its one or two axes of space."""
+    if len(pads) == 2:
+        return ZeroPadding2D(tuple(tuple(each) for each in pads))(layer)
+    return ZeroPadding1D(tuple(pads[0]))(layer)
+
+
 def pooled(
     view: View,
     kind: str,
@@ -160,10 +224,7 @@ def pooled(
     """
     layer = view.channels_last()
     if count_padding and kind == "mean" and np.any(pads):
-        if len(window) == 2:
-            layer = ZeroPadding2D(tuple(tuple(each) for each in pads))(layer)
-        else:
-            layer = ZeroPadding1D(tuple(pads[0]))(layer)
+        layer = zero_padded(layer, pads)
         limits = [size - after for size, (_, after) in zip(layer.shape, pads, strict=False)]
         pads = [(0, 0)] * len(window)
     else:

@@ -9,10 +9,19 @@ import numpy as np
 
 from neurograph.errors import GraphError
 from neurograph.graph.layer import Layer
-from neurograph.interop.pieces import clipped, exponential_unit, hard_swish, leaky, pooled
+from neurograph.interop.pieces import (
+    batch_normalized,
+    clipped,
+    convolved,
+    exponential_unit,
+    hard_swish,
+    leaky,
+    locally_normalized,
+    pooled,
+    zero_padded,
+)
 from neurograph.interop.torch_recurrent import recurrent
 from neurograph.interop.views import Array, View, channels_first, dense, fill
-from neurograph.layers.convolution import Conv1D, Conv2D
 from neurograph.layers.core import Activation, Dropout, LeakyReLU, ReLU
 from neurograph.layers.embedding import Embedding
 from neurograph.layers.normalization import (
@@ -20,7 +29,7 @@ from neurograph.layers.normalization import (
     LayerNormalization,
     LocalResponseNormalization,
 )
-from neurograph.layers.shaping import Flatten, ZeroPadding1D, ZeroPadding2D
+from neurograph.layers.shaping import Flatten
 
 
 def _array(tensor: Any) -> Array:
@@ -45,29 +54,11 @@ def _convolution(module: Any, view: View) -> View:
     rank = len(module.kernel_size)
     _need(module.padding_mode == "zeros", f"padding_mode {module.padding_mode!r} is not known here")
     padding = module.padding
-    if padding == "same":  # PyTorch allows it at stride 1 only, where it is TensorFlow's
-        sides: Any = "same"
-    elif padding == "valid":
-        sides = "valid"
-    else:
-        pairs = tuple((each, each) for each in _tuple(padding, rank))
-        sides = pairs if rank == 2 else pairs[0]
-    options = {
-        "strides": module.stride if rank == 2 else module.stride[0],
-        "dilation_rate": module.dilation if rank == 2 else module.dilation[0],
-        "padding": sides,
-        "groups": module.groups,
-        "use_bias": module.bias is not None,
-    }
-    kernel = np.moveaxis(_array(module.weight), (0, 1), (-1, -2))
-    recipe = (
-        Conv2D(module.out_channels, module.kernel_size, **options)
-        if rank == 2
-        else Conv1D(module.out_channels, module.kernel_size[0], **options)
-    )
-    made = recipe(view.channels_last())
-    fill(made, [kernel] if module.bias is None else [kernel, _array(module.bias)])
-    return channels_first(made)
+    if not isinstance(padding, str):  # "same" is allowed at stride 1 only: there TensorFlow's
+        padding = [(each, each) for each in _tuple(padding, rank)]
+    bias = None if module.bias is None else _array(module.bias)
+    options = (module.stride, padding, module.dilation, module.groups)
+    return convolved(view, _array(module.weight), bias, *options)
 
 
 def _batch_norm(module: Any, view: View) -> View:
@@ -81,22 +72,12 @@ def _batch_norm(module: Any, view: View) -> View:
     )
     weights = [module.weight, module.bias] if module.affine else []
     arrays = [_array(each) for each in (*weights, module.running_mean, module.running_var)]
-    if len(view.shape) > 1:
-        made = recipe(view.channels_last())
-        above = channels_first(made)
-    else:
-        flat = view.layer if len(view.layer.shape) == 1 else Flatten()(view.layer)
-        made = recipe(flat)
-        order = np.argsort(view.places)
-        arrays = [each[order] for each in arrays]
-        above = view.above(made)
-    fill(made, arrays)
-    return above
+    return batch_normalized(view, recipe, arrays)
 
 
 def _local_response(module: Any, view: View) -> View:
     recipe = LocalResponseNormalization(module.size, module.alpha, module.beta, module.k)
-    return channels_first(recipe(view.channels_last()))
+    return locally_normalized(view, recipe)
 
 
 def _layer_norm(module: Any, view: View) -> View:
@@ -197,12 +178,8 @@ def _padding(mode: str) -> Callable[[Any, View], View]:
 
 
 def _zero_padding(module: Any, view: View) -> View:
-    sides = module.padding
-    if len(sides) == 2:
-        return channels_first(ZeroPadding1D(tuple(sides))(view.channels_last()))
-    left, right, top, bottom = sides
-    recipe = ZeroPadding2D(((top, bottom), (left, right)))
-    return channels_first(recipe(view.channels_last()))
+    pads = [module.padding[k : k + 2] for k in range(0, len(module.padding), 2)]
+    return channels_first(zero_padded(view.channels_last(), pads[::-1]))
 
 
 def _elementwise(activation: str, **options: Any) -> Callable[[Any, View], View]:
