@@ -107,11 +107,11 @@ def _joined_steps() -> Network:
 
 
 def _counted_means() -> Network:
-    x = ng.Input(FEW_STEPS)
-    steps = ng.Masking()(x)
-    h = ng.Dense(2, activation="tanh")(ng.Bidirectional(ng.GRU(2, return_sequences=True))(steps))
+    x, mask = ng.Input(FEW_STEPS, name="x"), ng.Input((6, 1), name="mask", sequence=True)
+    steps, valid = ng.Masking()(x), ng.Activation("step")(mask)
+    h = ng.Bidirectional(ng.GRU(2, return_sequences=True), merge_mode="mul")(steps, mask=valid)
     means = ng.GlobalAveragePooling1D(keepdims=True)(h), ng.GlobalAveragePooling1D()(steps)
-    return Network(inputs=x, outputs=list(means))
+    return Network(inputs=[x, mask], outputs=list(means))
 
 
 def _given_mask() -> Network:

@@ -17,13 +17,17 @@ MASKED = ["masking_lstm", "masking_stack", "given_mask", "embedding_masked", "em
 MASKED += [name for name in CASES if name.startswith("masked_states")]
 
 
-@pytest.mark.parametrize("recipe", [ng.SimpleRNN, ng.LSTM, ng.GRU])
+def both_ways(units):
+    return ng.Bidirectional(ng.GRU(units, return_sequences=True), merge_mode="sum")
+
+
+@pytest.mark.parametrize("recipe", [ng.SimpleRNN, ng.LSTM, ng.GRU, both_ways])
 def test_steps_count_where_the_mask_is_not_0(recipe):
     x, mask = ng.Input((None, 2), name="x"), ng.Input((None, 1), name="mask")
     net = ng.Network(inputs=[x, mask], outputs=recipe(3)(x, mask=mask), seed=0)
     values = np.random.default_rng(0).normal(size=(2, 4, 2))
     numbers = np.array([[0.0, 0.5, 2.0, 0.0], [-1.0, 0.0, 0.0, 3.0]])[..., None]
-    target = np.zeros((2, 3))
+    target = np.zeros_like(net.predict([values, numbers]))
     assert ng.parity_check(net, [values, numbers], target).ok
     counted = net.predict([values, (numbers != 0).astype(float)])
     np.testing.assert_allclose(net.predict([values, numbers], explicit=True), counted, rtol=1e-6)

@@ -91,3 +91,14 @@ def mask_in_time(mask: Layer) -> Layer:
     folded = Layer((1,), kind="fold", sequence=True, steps=mask.size)
     FoldConnections(mask, folded)
     return folded
+
+
+def counts_under(root: Layer, mask: Layer) -> Layer:
+    """Return which steps of a mask count as 1 or 0: itself, or a part of ``root`` that says so."""
+    if mask.activation.name == "step":
+        return mask
+    made = _block(mask, mask.shape, "counts", activation="step", aggregation="max")
+    put_under(root, "counts", made)
+    OneToOneConnections(mask, made)
+    OneToOneConnections(mask, made, constant=-1.0)
+    return made

@@ -138,7 +138,7 @@ def _join_masks(images: Sequence[Layer], target: Layer) -> None:
     masks = [mask_of(image) for image in images]
     if not any(masks):
         return
-    joined = Layer((target.shape[0], 1), kind="mask")
+    joined = Layer((target.shape[0], 1), kind="mask", activation="step")
     put_under(target, "mask", joined)
     first = 0
     for number, (image, mask) in enumerate(zip(images, masks, strict=True)):

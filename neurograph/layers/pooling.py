@@ -12,6 +12,7 @@ from neurograph.graph.spatial import PoolingConnections
 from neurograph.graph.temporal import UnfoldConnections
 from neurograph.kernels.geometry import Geometry2D
 from neurograph.layers.convolution import IMAGE, LINE, Sizes, fit, line_sides, sides
+from neurograph.layers.masking import counts_under
 from neurograph.layers.recipe import Recipe, hide_unfolding, put_under
 
 
@@ -253,18 +254,19 @@ class GlobalAveragePooling1D(GlobalPooling):
         shape = (1, channels) if self.keepdims else (channels,)
         target = self.make(shape, [line], aggregation="product")
         hide_unfolding(target, line)
-        counts = Layer((steps, 1), kind="counts")
+        if mask.sequence:
+            unfolded = Layer((steps, 1), kind="unfold")
+            UnfoldConnections(mask, unfolded)
+            put_under(target, "mask_unfold", unfolded)
+            mask = unfolded
+        counts = counts_under(target, mask)
         counted = Layer(line.shape, kind="counted", aggregation="product")
         mean = Layer((channels,), kind="mean", aggregation="mean")
         share = Layer((1,), kind="share", aggregation="mean")
         over = Layer((1,), kind="over", aggregation="max", activation="reciprocal")
         const = Layer((1,), kind="const", role="const")
-        for part in (counts, counted, mean, share, over, const):
+        for part in (counted, mean, share, over, const):
             put_under(target, part.kind, part)
-        if mask.sequence:
-            UnfoldConnections(mask, counts)
-        else:
-            OneToOneConnections(mask, counts)
         OneToOneConnections(line, counted)
         DenseConnections(counts, counted, None, positions=steps)
         for image, part in ((counted, mean), (counts, share)):
