@@ -142,6 +142,28 @@ def test_what_has_no_counterpart_is_named(keras):
             ng.from_keras(wrong)
 
 
+def test_masks_of_functional_models_are_known_without_their_operators(keras_float64):
+    layers = keras_float64.layers
+    words, steps = keras_float64.Input((5,), name="words"), keras_float64.Input((5, 2), name="x")
+    embedded = layers.Embedding(6, 3, mask_zero=True)(words)
+    both = layers.Bidirectional(layers.LSTM(2, return_sequences=True))(embedded)
+    masked = layers.Masking()(steps)
+    joined = layers.Concatenate(axis=1)([layers.Dense(2)(masked), steps, masked])
+    parts = [
+        layers.GRU(3)(layers.Add()([both, layers.Dense(4)(both)])),
+        layers.SimpleRNN(3)(joined),
+    ]
+    model = keras_float64.Model([words, steps], layers.Average()(parts))
+    generator = np.random.default_rng(0)
+    x = [generator.integers(0, 6, (4, 5)), generator.normal(size=(4, 5, 2))]
+    x[1][0, 3:] = x[1][2, 1] = 0.0
+    expected = model([x[0].astype(float), x[1]]).detach().numpy()
+    net = ng.from_keras(model)
+    np.testing.assert_allclose(
+        net.compile(dtype="float64").predict(x), expected, rtol=2e-5, atol=2e-6
+    )
+
+
 def test_calls_without_a_counterpart_are_refused(keras):
     layers, ops = keras.layers, keras.ops
     steps, mask = keras.Input((5, 3)), keras.Input((5,), dtype="bool")

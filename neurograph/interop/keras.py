@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -168,7 +169,7 @@ class _Calls:
             raise GraphError(f"from_keras: layer {label!r} ({kind}): {error}") from error
 
     def _functional(self, model: Any, inputs: Sequence[Layer]) -> list[Layer]:
-        config = model.get_config()
+        config = _without_masks(model)
         known: dict[Key, Layer] = dict(zip(_keys(config["input_layers"]), inputs, strict=True))
         waiting = [
             (row["name"], number, node)
@@ -193,6 +194,56 @@ class _Calls:
                     known[name, number, place] = made
             waiting = [row for row in waiting if row not in ready]
         return [known[key] for key in _keys(config["output_layers"])]
+
+
+def _without_masks(model: Any) -> dict[str, Any]:
+    """Return the configuration of a functional model without the masks that layers hand on.
+
+    Keras writes them down as operators and as arguments of the calls that heed them; here layers
+    know them without. Masks that somebody gave stay.
+    """
+    config: dict[str, Any] = copy.deepcopy(model.get_config())
+    rows = {row["name"]: row for row in config["layers"]}
+    operators = {
+        each.name: type(each).__name__
+        for each in model.operations
+        if ".ops." in type(each).__module__
+    }
+    seen = {  # what is looked at for steps that do not count
+        key
+        for row in rows.values()
+        if row["class_name"] == "Masking" or row["config"].get("mask_zero")
+        for node in row["inbound_nodes"]
+        for key in _tensors_in(node["args"])
+    }
+
+    def handed_on(key: Key) -> bool:
+        name, number, _ = key
+        kind = operators.get(name)
+        if kind is None:
+            return False
+        inputs = list(_tensors_in(rows[name]["inbound_nodes"][number]["args"]))
+        if kind == "NotEqual":
+            return inputs[0] in seen
+        return kind in ("ZerosLike", "OnesLike") or all(map(handed_on, inputs))
+
+    for row in rows.values():
+        for node in row["inbound_nodes"]:
+            if all(map(handed_on, _tensors_in(node["kwargs"].get("mask")))):
+                node["kwargs"].pop("mask", None)
+    used = _used(rows, [name for name, _, _ in _keys(config["output_layers"])])
+    config["layers"] = [row for name, row in rows.items() if name in used or name not in operators]
+    return config
+
+
+def _used(rows: dict[str, Any], names: Sequence[str]) -> set[str]:
+    """Return the names of layers and of all that they are calculated from."""
+    used, found = set[str](), set(names)
+    while found - used:
+        used |= found
+        nodes = [node for name in found for node in rows[name]["inbound_nodes"]]
+        found = {name for node in nodes for name, _, _ in _tensors(node)}
+    return used
 
 
 def _values(layer: Any) -> list[Array]:
