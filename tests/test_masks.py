@@ -193,7 +193,7 @@ def all_steps_both_ways(k):
     return [k.Bidirectional(k.GRU(4, return_sequences=True)), k.Flatten(), k.Dense(2)]
 
 
-@pytest.mark.filterwarnings("ignore:Layer 'flatten' .* was passed an input with a mask:UserWarning")
+@pytest.mark.filterwarnings("ignore:Layer 'flatten.* was passed an input with a mask:UserWarning")
 @pytest.mark.parametrize("layers", [means_of_steps, all_steps_both_ways])
 def test_what_does_not_count_is_left_out_as_in_keras(keras_float64, layers):
     k = keras_float64
