@@ -205,6 +205,24 @@ def test_inspect_shows_the_values_of_the_model(said, run_folder):
     assert row.split()[3] == f"{best.weight:.6g}"
     assert row.split()[-1] == f"{best.gradient:.6g}"
     assert "… " in out
+    assert "share the weight" not in out
+
+
+def test_inspect_says_whose_gradient_a_shared_weight_has(said, tmp_path):
+    (tmp_path / "windows.py").write_text(
+        "import neurograph as ng\n"
+        "def net():\n"
+        "    layers = [ng.Input((8, 8, 1)), ng.Conv2D(2, 3), ng.Flatten(), ng.Dense(10)]\n"
+        "    return ng.Network(layers, seed=0)\n"
+    )
+    spec = f"{tmp_path / 'windows.py'}:net"
+    for place in ("conv2d[1, 2, 0]", "input[1, 2, 0] -> conv2d[1, 2, 0]"):
+        status, out, _ = said("inspect", spec, place, "--data", "digits")
+        assert status == 0
+        assert "of all connections that share the weight, at all steps" in out
+    status, out, _ = said("inspect", spec, "dense[3]", "--data", "digits")
+    assert status == 0
+    assert "share the weight" not in out
 
 
 def test_inspect_shows_a_connection_and_arithmetic(said, run_folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from math import isclose
 
 from neurograph.cli.data import add_data, data_of, fitted, loss_for
 from neurograph.cli.networks import add_network, model_of
@@ -14,6 +15,8 @@ from neurograph.graph.node import Node
 from neurograph.inspect.reading import Reading
 from neurograph.inspect.writing import number
 from neurograph.train.model import Model
+
+WHOLE = "all connections that share the weight, at all steps"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +90,17 @@ def show_node(node: Node, top: int, ran: bool) -> None:
 
     _show("strongest in", up, top, ran, ("output", "weight * output"), carried)
     _show("strongest out", down, top, ran, ("delta there", "weight * delta"), sent_back)
+    if reading is not None and any(_is_more(each, reading) for each in (*up, *down)):
+        print(f"\n  gradient: of {WHOLE}")
+
+
+def _is_more(connection: Connection, reading: Reading) -> bool:
+    """Whether a gradient is more than what this connection brings to it at this step."""
+    if connection.parameter is None:
+        return False
+    delta = reading.value(connection.downstream_node, "delta") * reading.partial(connection)
+    own = -delta * (reading.arriving(connection) or 0.0)
+    return not isclose(connection.gradient, own, rel_tol=1e-4, abs_tol=1e-30)
 
 
 def _show(
@@ -133,7 +147,8 @@ def show_connection(connection: Connection, ran: bool) -> None:
         up, down = connection.upstream_node, connection.downstream_node
         output = Reading.of(up, 0, -1).value(up, "output") if not up.is_constant else 1.0
         delta = Reading.of(down, 0, -1).value(down, "delta")
-        rows.append(("gradient", f"{number(connection.gradient)}, dE/d weight"))
+        whole = f", of {WHOLE}" if _is_more(connection, Reading.of(down, 0, -1)) else ""
+        rows.append(("gradient", f"{number(connection.gradient)}, dE/d weight{whole}"))
         rows.append(("upstream node", f"{up.label}, output {number(output)}"))
         rows.append(("downstream node", f"{down.label}, delta {number(delta)}"))
     width = max(len(name) for name, _ in rows)
