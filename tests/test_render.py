@@ -136,6 +136,26 @@ def test_large_layers_end_in_an_ellipsis_that_counts():
     assert len(lines(picture, "neuron")) == 9 + 9 + 10 + 2
 
 
+def test_a_single_node_is_drawn():
+    node = ng.InputNode("alone")
+    text = words_of(ng.Network(inputs=[node], outputs=[node]).render())
+    assert "alone" in text
+    assert "1 hand-made node, 0 connections" in text
+
+
+def test_weights_that_are_no_numbers_are_black_and_leave_the_scale_to_others():
+    net = tutorial()
+    largest = max(abs(connection.weight) for connection in net.connections)
+    net.parameters["layer_1/kernel"].value[0, :2] = np.nan, np.inf
+    net.parameters["layer_1/kernel"].value[1, 0] = 0.1
+    picture = net.render(view="nodes")
+    black = [line for line in lines(picture, "connection") if 'color="#222222"' in line]
+    assert len(black) == 2
+    text = words_of(picture)
+    assert "black: not a finite number" in text
+    assert f" {largest:g} " in text
+
+
 def test_top_keeps_the_strongest_and_says_so():
     picture = tutorial().render(view="nodes", top=5)
     assert len(lines(picture, "connection")) == 5
@@ -331,6 +351,17 @@ def test_equal_boxes_in_a_row_say_that_each_has_so_many_parameters():
     assert "10 parameters each" not in text
 
 
+def test_shared_parameters_are_counted_once():
+    x = h = ng.Input((4,))
+    layer = ng.Dense(4, name="again")
+    for _ in range(3):
+        h = layer(h)
+    source = ng.Network(inputs=x, outputs=ng.Dense(2)(h)).render(view="layers").source
+    assert source.count(">20 parameters<") == 1
+    assert source.count(">shared parameters<") == 1  # folded
+    assert "6 parameters" in words_of(by_hand().render(view="layers"))
+
+
 def test_a_huge_network_is_drawn_without_looking_at_its_connections(monkeypatch):
     def never(*_):
         raise AssertionError("connections were listed")
@@ -391,6 +422,8 @@ def test_boxes_of_a_step_tell_type_and_shape_in_full():
     text = words_of(both_ways().render(view="unrolled"))
     assert "Bidirectional SimpleRNN: 18" in text
     assert "Input: 2" in text  # of one step, not of all five
+    words = ng.Network([ng.Input((None,)), ng.Embedding(9, 12), ng.GRU(12)])
+    assert "Input:" not in words_of(words.render(view="unrolled"))
     x = ng.InputNode("x")
     nodes = [ng.Node("tanh", name=f"h{k}") for k in range(20)]
     for before, after in zip([x, *nodes], nodes, strict=False):

@@ -555,17 +555,18 @@ class Network(NetworkVerbs):
         ]
         weighted = sum(1 for layer in self.all_layers if layer.parameters)
         parameters = sum(parameter.size for parameter in self.parameters.values())
-        plural = "" if weighted == 1 else "s"
-        layers = f"{weighted} layer{plural} with weights, " if weighted else ""
         made = len(self.handmade.nodes)
-        nodes = f"{made:,} hand-made nodes, " if made else ""
-        return (
-            f"{self.name}: {ends[0]} -> {ends[1]}, {layers}{nodes}"
-            f"{len(self.connections):,} connections, {parameters:,} parameters"
-        )
+        told = [f"{_count(weighted, 'layer')} with weights"] if weighted else []
+        told += [_count(made, "hand-made node")] if made else []
+        told += [_count(len(self.connections), "connection"), _count(parameters, "parameter")]
+        return f"{self.name}: {ends[0]} -> {ends[1]}, {', '.join(told)}"
 
     def __repr__(self) -> str:
         return f"<Network {self}>"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _at(nodes: Any, place: int | tuple[int, ...], name: str) -> Node:

@@ -49,6 +49,8 @@ class Box:
     late: list[tuple[int, int]] = field(default_factory=list)
     followers: list[Box] = field(default_factory=list)
     axis: str = "time"
+    parameters: int = 0
+    shared: bool = False
 
     @property
     def type(self) -> str:
@@ -72,12 +74,6 @@ class Box:
         if self.type == "other" and self.layer.parameters:
             family = "dense"
         return KIND_FILLS[family]
-
-    @property
-    def parameters(self) -> int:
-        """How many weights its layers have."""
-        found = {id(p): p.size for each in self.layers for p in each.parameters.values()}
-        return sum(found.values())
 
     @property
     def shape(self) -> str:
@@ -119,7 +115,21 @@ class Box:
         """Return what makes two boxes equal, their names and sources aside."""
         config = repr([sorted(each.layer.config.items()) for each in (self, *self.followers)])
         shapes = [p.shape for each in self.layers for p in each.parameters.values()]
-        return (self.type, self.manner, self.shape, config, tuple(shapes))
+        return (self.type, self.manner, self.shape, config, tuple(shapes), self.shared)
+
+
+def count_parameters(boxes: Iterable[Box]) -> None:
+    """Say of each box how many weights it has, those of boxes before not counted again."""
+    counted: set[int] = set()
+    for box in boxes:
+        found = [each for layer in box.layers for each in layer.parameters.values()]
+        network = box.layer.network
+        if box.layer.members is not None and network is not None:
+            found += network.handmade.table().parameters
+        own = {id(each): each.size for each in found if id(each) not in counted}
+        counted.update(own)
+        box.parameters = sum(own.values())
+        box.shared = bool(found) and not own
 
 
 def _sizes(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,10 @@ class Fill:
             what: [value_of(each.layer, each.index, what, options, each.time) for each in discs]
             for what in WHAT
         }
-        self.largest = {what: max(map(abs, self.values[what]), default=0.0) for what in WHAT}
+        self.largest = {
+            what: max((abs(each) for each in self.values[what] if isfinite(each)), default=0.0)
+            for what in WHAT
+        }
         run = any(each.layer._output is not ZEROS for each in discs if not each.constant)
         self.shown = options.values if run else []
         self.missed = options.values if not run else []

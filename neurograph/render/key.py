@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,8 @@ def _key(painter: Painter) -> str:
     delays = sorted({wire.delay for wire in wires if wire.delay})
     if delays and not painter.names_delays and not painter.scene.unrolled:
         cells += cell("   curves: " + ", ".join(late(delay, along) for delay in delays[:4]))
+    if not all(math.isfinite(wire.strength) for wire in wires):
+        cells += cell("   black: not a finite number")
     if any(wire.parameter and not wire.trainable for wire in wires):
         cells += cell("   dashed: frozen")
     if any(wire.parameter is None for wire in wires):

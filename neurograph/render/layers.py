@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import graphviz
 
-from neurograph.render.boxes import Box, boxes_of, with_followers
+from neurograph.render.boxes import Box, boxes_of, count_parameters, with_followers
 from neurograph.render.folding import Run, find_runs
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
@@ -27,6 +27,7 @@ def layers_picture(network: Network, options: Options) -> Picture:
     merged = len(boxes) > MANY
     if merged:
         boxes = with_followers(boxes)
+    count_parameters(boxes)
     kept = frozenset(
         k
         for k, box in enumerate(boxes)
@@ -97,9 +98,11 @@ class _Plan:
 
     def weights(self, k: int) -> str:
         """Return how many parameters a box has, or each of those it stands for."""
-        parameters = self.boxes[k].parameters
+        box = self.boxes[k]
+        if box.shared:
+            return "shared parameters"
         each = " each" if self.times(k) > 1 else ""
-        return count(parameters, "parameter") + each if parameters else ""
+        return count(box.parameters, "parameter") + each if box.parameters else ""
 
     def stands_for(self, box: int) -> int:
         """Return the box that is drawn for a box."""

@@ -257,15 +257,20 @@ def _mark_negative(axes: Any, values: Array) -> None:
 
 
 def _scale(values: Array, hues: Any = WEIGHT_HUES) -> dict[str, Any]:
-    """Return colours and limits: the same on both sides of zero, if there is a side below."""
+    """Return colours and limits: the same on both sides of zero, if there is a side below.
+
+    What is not a finite number is black.
+    """
     colours = needed("matplotlib.colors", "a heat map")
     low, _, high = hues
+    values = values[np.isfinite(values)]
     largest = float(np.abs(values).max(initial=0.0)) or 1.0
     if values.min(initial=0.0) >= 0.0:
-        scale = colours.LinearSegmentedColormap.from_list("positive", ["#ffffff", high])
-        return {"cmap": scale, "vmin": 0.0, "vmax": largest}
-    scale = colours.LinearSegmentedColormap.from_list("signed", [low, "#ffffff", high])
-    return {"cmap": scale, "vmin": -largest, "vmax": largest}
+        shown, least = ["#ffffff", high], 0.0
+    else:
+        shown, least = [low, "#ffffff", high], -largest
+    scale = colours.LinearSegmentedColormap.from_list("weights", shown).with_extremes(bad=INK)
+    return {"cmap": scale, "vmin": least, "vmax": largest}
 
 
 def _figure_size(shape: tuple[int, ...]) -> tuple[float, float]:

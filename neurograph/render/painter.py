@@ -58,7 +58,7 @@ class Painter:
         self.picture, self.scene, self.options, self.outputs = picture, scene, options, outputs
         self.arrows = len(scene.wires) <= FEW_WIRES
         strengths = [abs(wire.strength) for wire in scene.wires if wire.parameter is not None]
-        self.largest = max(strengths, default=0.0)
+        self.largest = max(filter(math.isfinite, strengths), default=0.0)
         self.hues = GRADIENT_HUES if options.strength == "gradient" else WEIGHT_HUES
         late_wires = sum(1 for wire in scene.wires if wire.delay)
         self.names_delays = self.arrows and late_wires <= FEW_LATE
@@ -225,6 +225,8 @@ class Painter:
         """Draw one connection."""
         share = abs(wire.strength) / self.largest if self.largest else 0.0
         colour = signed_colour(wire.strength, self.largest, self.hues)
+        if not math.isfinite(wire.strength):
+            share, colour = 1.0, INK
         group = self.groups.get((id(wire.parameter), wire.address))
         if "sharing" in self.options.show:
             colour = GROUPS[group % len(GROUPS)] if group is not None else NEUTRAL

@@ -139,4 +139,4 @@ class Scene:
     def bottom(self) -> float:
         """The lower end of the nodes."""
         ends = [disc.spot.y - disc.spot.half_height for disc in self.discs]
-        return min(*ends, *(y - 6.0 for _, y, _ in self.texts))
+        return min([*ends, *(y - 6.0 for _, y, _ in self.texts)])

@@ -223,7 +223,9 @@ class _Sheet:
         """Return what a box is: its type, and the shape of its output at one step."""
         layer, manner = self.boxes[k].output, self.boxes[k].manner
         shape = layer.shape[1:] if self.packed[k] else layer.shape
-        return manner if layer.members is not None else f"{manner}: {' × '.join(map(str, shape))}"
+        if layer.members is not None or not shape:
+            return manner
+        return f"{manner}: {' × '.join(map(str, shape))}"
 
     def _store(self, box: Box) -> Any:
         """Return what the last run left in a box, nodes first, then time if it has one."""
