@@ -50,8 +50,8 @@ class CompileError(NeurographError, RuntimeError):
 
 
 def short(value: object) -> str:
-    """Return how an error shows a value, at most 60 characters of it."""
-    text = repr(value)
+    """Return how an error shows a value: one line, at most 60 characters of it."""
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

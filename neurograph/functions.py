@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import OptionError, unknown
+from neurograph.errors import OptionError, short, unknown
 from neurograph.lines import Lines
 
 Array = NDArray[Any]
@@ -205,7 +205,7 @@ def get_activation(spec: str | Activation | None) -> Activation:
     if callable(spec):
         raise OptionError(
             f"an activation is given by its name; ng.register_activation(name, function, "
-            f"derivative) gives one to {spec!r}"
+            f"derivative) gives one to {short(spec)}"
         )
     if row is None:
         raise unknown("activation", spec, [*ACTIVATIONS, *_ALIASES, "softmax"])
@@ -254,7 +254,7 @@ def register_activation(
     if not (isinstance(name, str) and callable(function) and callable(derivative)):
         raise OptionError(
             f"register_activation: give a name, a function and its derivative, got {name!r}, "
-            f"{function!r}, {derivative!r}"
+            f"{short(function)}, {short(derivative)}"
         )
     row = Activation(name, function, derivative, notes, kinks, analytic)
     ACTIVATIONS[name] = row

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from neurograph.errors import OptionError, unknown
+from neurograph.errors import OptionError, short, unknown
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def number(
         found = math.inf
     if not (math.isfinite(found) and least <= found <= most and above < found < below):
         kind = "number " + " and ".join(limits) if limits else "finite number"
-        raise OptionError(f"{what} must be a {kind}, got {value!r}")
+        raise OptionError(f"{what} must be a {kind}, got {short(value)}")
     return found
 
 
@@ -75,7 +75,7 @@ def whole(what: str, value: object, *, least: int = 0) -> int:
     """
     found = number(what, value, least=least)
     if found != int(found):
-        raise OptionError(f"{what} must be a whole number, got {value!r}")
+        raise OptionError(f"{what} must be a whole number, got {short(value)}")
     return int(found)
 
 
@@ -86,7 +86,7 @@ def text(what: str, value: object) -> str:
     'h'
     """
     if not isinstance(value, str):
-        raise OptionError(f"{what} must be a string, got {value!r}")
+        raise OptionError(f"{what} must be a string, got {short(value)}")
     return value
 
 
@@ -114,7 +114,9 @@ def random_generator(what: str, seed: int | np.random.Generator | None) -> np.ra
     try:
         return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
-        raise OptionError(f"{what} is {seed!r}; give a whole number from 0, or None") from error
+        raise OptionError(
+            f"{what} is {short(seed)}; give a whole number from 0, or None"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class Table(Generic[T]):
         article = "an" if self.kind[0] in "aeiou" else "a"
         return OptionError(
             f"{article} {self.kind} is given by its name, as an object or as a function, got "
-            f"{spec!r}; names: {', '.join(self.rows)}"
+            f"{short(spec)}; names: {', '.join(self.rows)}"
         )
 
 

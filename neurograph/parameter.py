@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, ShapeError
+from neurograph.errors import DataError, ShapeError, short
 from neurograph.options import text
 
 Array = NDArray[Any]
@@ -179,7 +179,7 @@ class Parameter:
         try:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
-            raise DataError(f"{what}: its value is no array of numbers: {value!r:.60}") from None
+            raise DataError(f"{what}: its value is no array of numbers: {short(value)}") from None
         if not np.isfinite(array).all():
             raise DataError(f"{what}: its value is not finite")
         return array

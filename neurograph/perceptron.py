@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError, OptionError, ShapeError
+from neurograph.errors import DataError, OptionError, ShapeError, short
 from neurograph.functions import Activation
 from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
@@ -56,7 +56,7 @@ class Perceptron:
     def __init__(self, input_num: int, activation: str | Activation | None = None) -> None:
         if not isinstance(input_num, (int, np.integer)) or input_num < 1:
             raise OptionError(
-                f"{type(self).__name__}({input_num!r}): give the number of inputs, 1 or more"
+                f"{type(self).__name__}({short(input_num)}): give the number of inputs, 1 or more"
             )
         inputs = [InputNode(f"x{number}") for number in range(input_num)]
         self.node = Node(activation or self.default_activation, name="y")
@@ -125,7 +125,7 @@ class Perceptron:
         rate = number(f"{self.kind}: rate", rate, least=0)
         iteration = whole(f"{self.kind}: iteration", iteration)
         if not isinstance(input_vecs, Iterable):
-            raise DataError(f"{self.kind}: expected a list of vectors, got {input_vecs!r}")
+            raise DataError(f"{self.kind}: expected a list of vectors, got {short(input_vecs)}")
         vectors = [self._vector(vector) for vector in input_vecs]
         wanted = self._numbers(labels, "a list of labels").reshape(-1).tolist()
         if len(vectors) != len(wanted) or not wanted:
@@ -156,7 +156,7 @@ class Perceptron:
         except (TypeError, ValueError):
             array = np.array(np.nan)
         if not np.isfinite(array).all():
-            raise DataError(f"{self.kind}: expected {what}, finite numbers, got {values!r}")
+            raise DataError(f"{self.kind}: expected {what}, finite numbers, got {short(values)}")
         return array
 
     def __str__(self) -> str:

@@ -337,3 +337,10 @@ def test_places_count_from_the_end_too(layered):
     assert layer.nodes[-2] is layer[-1] is layer[2] is layered.node("layer_1[-1]")
     with pytest.raises(IndexError, match="there is no node"):
         layer.nodes[-5]
+
+
+def test_long_values_are_shown_in_one_short_line():
+    with pytest.raises(ng.DataError) as error:
+        ng.Perceptron(2).predict(np.full((50, 40), np.nan))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200

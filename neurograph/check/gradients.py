@@ -11,7 +11,7 @@ from neurograph.check.comparison import Comparison
 from neurograph.check.report import GradientReport
 from neurograph.check.setting import Setting, checked_network, homes_kept
 from neurograph.check.trees import gradient_check_trees
-from neurograph.errors import OptionError, unknown
+from neurograph.errors import OptionError, short, unknown
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
 from neurograph.options import number, random_generator
@@ -109,7 +109,8 @@ def gradient_check(
         against = "compiled" if plain else "explicit"
     if not callable(against) and against not in ("explicit", "compiled"):
         raise OptionError(
-            f"gradient_check: against is {against!r}; give 'explicit', 'compiled' or a function"
+            f"gradient_check: against is {short(against)}; give 'explicit', 'compiled' or a "
+            f"function"
         )
     if against == "compiled" and not plain:
         raise OptionError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError, OptionError
+from neurograph.errors import DataError, OptionError, short
 from neurograph.graph.masks import Masks, masks_of_run, output_masks
 from neurograph.graph.network import Network
 from neurograph.graph.ports import array_of_each
@@ -239,7 +239,7 @@ def changed(
 def checked_network(what: str, net: object) -> None:
     """Refuse what is no network."""
     if not isinstance(net, Network):
-        raise OptionError(f"{what}: give a network (a model's is model.network), got {net!r}")
+        raise OptionError(f"{what}: give a network (a model's is model.network), got {short(net)}")
 
 
 @contextmanager

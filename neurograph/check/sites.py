@@ -9,7 +9,7 @@ import numpy as np
 
 from neurograph.check.numeric import InputValue, Net, Site, Weight
 from neurograph.check.setting import Setting
-from neurograph.errors import OptionError
+from neurograph.errors import OptionError, short
 from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
 
@@ -62,7 +62,9 @@ def choose(
     elif isinstance(samples, (int, np.integer)) and not isinstance(samples, bool) and samples > 0:
         most = int(samples)
     else:
-        raise OptionError(f"gradient_check: samples is {samples!r}; give a number above 0 or 'all'")
+        raise OptionError(
+            f"gradient_check: samples is {short(samples)}; give a number above 0 or 'all'"
+        )
     if len(sites) <= most:
         return list(sites)
     groups: dict[Any, list[int]] = {}

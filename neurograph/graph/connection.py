@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from neurograph.errors import DataError, GraphError, OptionError
+from neurograph.errors import DataError, GraphError, OptionError, short
 from neurograph.options import number
 from neurograph.parameter import Parameter
 
@@ -129,8 +129,8 @@ class Connection:
         for node in (upstream_node, downstream_node):
             if not hasattr(node, "takes_connections"):
                 raise GraphError(
-                    f"Connection({upstream_node!r}, {downstream_node!r}): give two nodes; "
-                    f"net.connect() takes their names, too"
+                    f"Connection({short(upstream_node)}, {short(downstream_node)}): give two "
+                    f"nodes; net.connect() takes their names, too"
                 )
         self.upstream_node = upstream_node
         self.downstream_node = downstream_node
@@ -147,7 +147,9 @@ class Connection:
             if parameter is not None:
                 raise GraphError(f"{self.label}: give a weight or a shared parameter, not both")
             if not _is_finite(weight):
-                raise DataError(f"{self.label}: its weight is {weight!r}, expected a finite number")
+                raise DataError(
+                    f"{self.label}: its weight is {short(weight)}, expected a finite number"
+                )
         elif parameter is not None:
             self._check_address(parameter, index)
         upstream_node.accept_downstream(self, downstream_node)
@@ -155,8 +157,8 @@ class Connection:
     def _check_address(self, parameter: object, index: object) -> None:
         if not isinstance(parameter, Parameter):
             raise GraphError(
-                f"{self.label}: its parameter is {parameter!r}, expected an ng.Parameter; a number "
-                f"is given as weight="
+                f"{self.label}: its parameter is {short(parameter)}, expected an ng.Parameter; a "
+                f"number is given as weight="
             )
         if not (isinstance(index, (int, np.integer)) and 0 <= index < parameter.size):
             raise GraphError(
@@ -181,7 +183,9 @@ class Connection:
     @weight.setter
     def weight(self, weight: float) -> None:
         if not _is_finite(weight):
-            raise DataError(f"{self.label}: its weight cannot be {weight!r}; give a finite number")
+            raise DataError(
+                f"{self.label}: its weight cannot be {short(weight)}; give a finite number"
+            )
         if self._parameter is not None:
             self._parameter._flat[self._index] = weight
         elif self._bundle is not None:
@@ -344,7 +348,7 @@ def _whole_steps(delay: object) -> int:
         return operator.index(delay)  # type: ignore[arg-type]
     except TypeError:
         raise OptionError(
-            f"a connection's delay is a whole number of steps, got {delay!r}"
+            f"a connection's delay is a whole number of steps, got {short(delay)}"
         ) from None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import GraphError, OptionError
+from neurograph.errors import GraphError, OptionError, short
 from neurograph.graph.layer import Layer
 from neurograph.graph.node import Node
 from neurograph.graph.tutorial import fully_connected
@@ -29,7 +29,7 @@ def ends_of(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[li
         raise OptionError("Network: give a list of layers, or inputs= and outputs=, not both")
     if not isinstance(layers, Iterable):
         raise OptionError(
-            f"Network({layers!r}): give a list of layer sizes, or of ng.Input(…) and layers"
+            f"Network({short(layers)}): give a list of layer sizes, or of ng.Input(…) and layers"
         )
     layers = list(layers)
     if not layers:
@@ -46,7 +46,7 @@ def ends_of(layers: Sequence[Any] | None, inputs: Any, outputs: Any) -> tuple[li
     last: Any = first
     for recipe in layers[1:]:
         if not callable(recipe):
-            raise GraphError(f"Network: {recipe!r} is not a layer of neurograph")
+            raise GraphError(f"Network: {short(recipe)} is not a layer of neurograph")
         last = recipe(last)
     return [first], _as_list("layers", last)
 

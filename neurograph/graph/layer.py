@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from neurograph.errors import DataError, GraphError, OptionError, ShapeError
+from neurograph.errors import DataError, GraphError, OptionError, ShapeError, short
 from neurograph.functions import Activation, get_aggregation
 from neurograph.graph.connection import Connection
 from neurograph.graph.node import ConstNode, InputNode, Node
@@ -175,8 +175,8 @@ class Layer:
             return tuple(map(operator.index, index)) if several else operator.index(index)
         except TypeError:
             raise OptionError(
-                f"layer {self.name!r}: {index!r} is no node's place; give a whole number or one "
-                f"for each axis of its shape {self.shape}"
+                f"layer {self.name!r}: {short(index)} is no node's place; give a whole number or "
+                f"one for each axis of its shape {self.shape}"
             ) from None
 
     @property
@@ -354,7 +354,7 @@ class Layer:
             given = list(values)
         except TypeError:
             raise DataError(
-                f"layer {self.name!r}: its outputs are {self.size} values, got {values!r}"
+                f"layer {self.name!r}: its outputs are {self.size} values, got {short(values)}"
             ) from None
         if len(given) != self.size:
             raise ShapeError(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import GraphError, OptionError, UnknownNameError, unknown
+from neurograph.errors import GraphError, OptionError, UnknownNameError, short, unknown
 from neurograph.graph.bundles import TableConnections
 from neurograph.graph.connection import Connection
 from neurograph.graph.connections import AllConnections, Bundle, Connections
@@ -441,7 +441,7 @@ class Network(NetworkVerbs):
         parts = _ARROW.split(_DELAY.sub("", str(label)).strip())
         if len(parts) != 2:
             raise OptionError(
-                f"find({label!r}): write two nodes with an arrow, as in 'h->y'; "
+                f"find({short(label)}): write two nodes with an arrow, as in 'h->y'; "
                 "net.node() finds a node"
             )
         up, down = self.node(parts[0]), self.node(parts[1])
@@ -509,7 +509,9 @@ class Network(NetworkVerbs):
         Biases stay. Shared weights (convolutions) are left alone. Returns how many were removed.
         """
         if not isinstance(threshold, (int, float, np.number)) or not threshold >= 0:
-            raise OptionError(f"prune({threshold!r}): the threshold must be a number, 0 or more")
+            raise OptionError(
+                f"prune({short(threshold)}): the threshold must be a number, 0 or more"
+            )
         removed = 0
         for bundle in self.bundles:
             removed += prune_bundle(bundle, threshold)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import DataError, GraphError, OptionError
+from neurograph.errors import DataError, GraphError, OptionError, short
 from neurograph.functions import Activation, get_activation, get_aggregation
 from neurograph.graph.connection import Connection
 from neurograph.options import number, text
@@ -241,7 +241,7 @@ class Node:
             raise
         except (TypeError, ValueError):
             raise DataError(
-                f"{self.label}: its output cannot be {output!r}; give a number"
+                f"{self.label}: its output cannot be {short(output)}; give a number"
             ) from None
 
     def calc_net(self) -> None:
@@ -281,7 +281,9 @@ class Node:
         try:
             self.delta = slope * (label - self.output)
         except TypeError:
-            raise DataError(f"{self.label}: its label is {label!r}, expected a number") from None
+            raise DataError(
+                f"{self.label}: its label is {short(label)}, expected a number"
+            ) from None
         network = self._network()
         if network is not None:
             network.gradients_due = True
@@ -433,7 +435,8 @@ def _coordinates(position: Sequence[int]) -> tuple[int, ...]:
         return tuple(map(operator.index, position))
     except TypeError:
         raise OptionError(
-            f"a node's position is whole numbers such as (row, column, channel), got {position!r}"
+            f"a node's position is whole numbers such as (row, column, channel), got "
+            f"{short(position)}"
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import DataError, GraphError, ShapeError
+from neurograph.errors import DataError, GraphError, ShapeError, short
 from neurograph.graph.masks import masks_of_run
 from neurograph.graph.network import Network
 from neurograph.graph.ports import array_of_each
@@ -105,7 +105,7 @@ def _rows(network: Network, kind: str, given: Any, what: str) -> list[Any]:
     try:
         columns = [list(each) for each in array_of_each(network, kind, given, what)]
     except TypeError:
-        raise DataError(f"{what}: expected an array, a row a sample, got {given!r}") from None
+        raise DataError(f"{what}: expected an array, a row a sample, got {short(given)}") from None
     if len({len(each) for each in columns}) > 1:
         raise ShapeError(f"{what}: each {kind} has another number of samples")
     return columns[0] if len(columns) == 1 else [list(each) for each in zip(*columns, strict=True)]
@@ -145,7 +145,7 @@ def _check_label(network: Network, label: Any) -> None:
 def _label(what: str, label: Any, shape: tuple[int, ...]) -> Array:
     array = stack_samples(label, what)
     if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise DataError(f"{what} is {label!r}, expected finite numbers")
+        raise DataError(f"{what} is {short(label)}, expected finite numbers")
     if (*array.shape, 1) == shape:  # a number for the only node
         array = array[..., None]
     if array.shape != shape:

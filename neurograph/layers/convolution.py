@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from neurograph.errors import OptionError, ShapeError
+from neurograph.errors import OptionError, ShapeError, short
 from neurograph.graph.layer import Layer
 from neurograph.graph.spatial import ConvolutionConnections
 from neurograph.kernels.geometry import Geometry2D
@@ -34,7 +34,7 @@ def sides(label: str, padding: Any) -> Any:
         if len(pairs) == 2 and len(cells) == 4 and all(_is_count(cell) for cell in cells):
             return tuple(cells)
     raise OptionError(
-        f"{label}: padding is {padding!r}; give 'valid', 'same', a number of cells such as 1, "
+        f"{label}: padding is {short(padding)}; give 'valid', 'same', a number of cells such as 1, "
         f"(rows, columns), or ((top, bottom), (left, right))"
     )
 
@@ -52,8 +52,8 @@ def line_sides(label: str, padding: Any) -> Any:
         found = sides(label, padding)
         return found if isinstance(found, str) else found[:2]
     raise OptionError(
-        f"{label}: padding is {padding!r}; give 'valid', 'same', a number of steps such as 1, or "
-        f"(before, after)"
+        f"{label}: padding is {short(padding)}; give 'valid', 'same', a number of steps such as 1, "
+        f"or (before, after)"
     )
 
 

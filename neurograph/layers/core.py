@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurograph.errors import OptionError, ShapeError
+from neurograph.errors import OptionError, ShapeError, short
 from neurograph.graph.bundles import DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.layers.recipe import ActivationSpec, Recipe, put_under
@@ -43,14 +43,14 @@ def Input(  # noqa: N802 (Keras's name)
     steps, inner = (sizes[0], sizes[1:]) if timed and sizes else (None, sizes)
     if not sizes or any(each is None for each in inner):
         raise ShapeError(
-            f"Input({shape!r}): give every size, such as (28, 28, 1); only the first may be None, "
-            f"for sequences of any length"
+            f"Input({short(shape)}): give every size, such as (28, 28, 1); only the first may be "
+            f"None, for sequences of any length"
         )
     try:
         checked = [whole("size", each, least=1) for each in inner]
         steps = None if steps is None else whole("number of steps", steps, least=1)
     except OptionError as error:
-        raise ShapeError(f"Input({shape!r}): {error}") from error
+        raise ShapeError(f"Input({short(shape)}): {error}") from error
     label = text("Input: name", name or "")
     layer = Layer(checked, kind="input", name=label, role="input", sequence=timed, steps=steps)
     layer.config = {"recipe": "Input"}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from neurograph.errors import GraphError, OptionError, ShapeError
+from neurograph.errors import GraphError, OptionError, ShapeError, short
 from neurograph.functions import Activation
 from neurograph.graph.bundles import BiasConnections
 from neurograph.graph.layer import Layer
@@ -91,7 +91,9 @@ class Recipe:
             value = getattr(self, option)
             sides = value if isinstance(value, (tuple, list)) else (value, value)
             if len(sides) != 2:
-                raise OptionError(f"{self.label}: {option} is {value!r}, expected one or two sizes")
+                raise OptionError(
+                    f"{self.label}: {option} is {short(value)}, expected one or two sizes"
+                )
             what = f"{self.label}: {option}"
             self._set(option, tuple(whole(what, side, least=1) for side in sides))
 
@@ -211,7 +213,7 @@ class Recipe:
         """
         if not isinstance(source, Layer):
             raise GraphError(
-                f"{self.label}: called on {source!r}; call it on one layer, such as "
+                f"{self.label}: called on {short(source)}; call it on one layer, such as "
                 f"ng.Input((4,)) or the result of another recipe"
             )
         if rank and len(source.shape) != rank:
@@ -228,7 +230,9 @@ class Recipe:
     def several(self, sources: Any) -> list[Layer]:
         """Return the layers that a merging recipe is called on, or say why they cannot be."""
         if not isinstance(sources, (list, tuple)) or not sources:
-            raise GraphError(f"{self.label}: called on {sources!r}; call it on a list of layers")
+            raise GraphError(
+                f"{self.label}: called on {short(sources)}; call it on a list of layers"
+            )
         return [self.one(source) for source in sources]
 
     def image(self, source: Any, rank: int, what: str) -> Layer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurograph.errors import GraphError, OptionError
+from neurograph.errors import GraphError, OptionError, short
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.layers.recipe import Recipe, put_under
@@ -38,7 +38,9 @@ class TimeDistributed(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.layer):
-            raise OptionError(f"{self.label}: {self.layer!r} is not a layer; give ng.Dense(8), say")
+            raise OptionError(
+                f"{self.label}: {short(self.layer)} is not a layer; give ng.Dense(8), say"
+            )
 
     def options(self) -> dict[str, Any]:
         """Return the options as plain data, for summaries and files."""
@@ -59,7 +61,9 @@ class TimeDistributed(Recipe):
         step = Layer(sequence.shape, kind="step")  # stands for one step while the layer is made
         target = self.layer(step)
         if not isinstance(target, Layer) or target is step:
-            raise GraphError(f"{self.label}: its layer returned {target!r}, expected one new layer")
+            raise GraphError(
+                f"{self.label}: its layer returned {short(target)}, expected one new layer"
+            )
         for layer in _above(step, target):
             if layer.sequence:
                 raise GraphError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from neurograph.errors import OptionError, ShapeError
+from neurograph.errors import OptionError, ShapeError, short
 from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import UnfoldConnections
@@ -63,8 +63,8 @@ class Reshape(Recipe):
         good = all(isinstance(each, int) and (each > 0 or each == -1) for each in shape)
         if not good or shape.count(-1) > 1:
             raise OptionError(
-                f"{self.label}: target_shape is {self.target_shape!r}; give sizes such as (4, 3), "
-                f"at most one of them -1"
+                f"{self.label}: target_shape is {short(self.target_shape)}; give sizes such as "
+                f"(4, 3), at most one of them -1"
             )
         self._set("target_shape", shape)
 
@@ -112,7 +112,9 @@ class ZeroPadding2D(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(sides(self.label, self.padding), str):
-            raise OptionError(f"{self.label}: padding is {self.padding!r}; give numbers of cells")
+            raise OptionError(
+                f"{self.label}: padding is {short(self.padding)}; give numbers of cells"
+            )
 
     def __call__(self, source: Any) -> Layer:
         """Return the padded image."""
@@ -143,7 +145,9 @@ class ZeroPadding1D(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(line_sides(self.label, self.padding), str):
-            raise OptionError(f"{self.label}: padding is {self.padding!r}; give numbers of steps")
+            raise OptionError(
+                f"{self.label}: padding is {short(self.padding)}; give numbers of steps"
+            )
 
     def __call__(self, source: Any) -> Layer:
         """Return the padded sequence, of shape (steps, channels)."""

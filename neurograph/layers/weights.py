@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, ShapeError
+from neurograph.errors import DataError, ShapeError, short
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.parameter import Parameter
@@ -46,7 +46,9 @@ def set_weights(network: Network, weights: Sequence[ArrayLike]) -> None:
     """
     parameters = ordered_parameters(network)
     if not isinstance(weights, Iterable):
-        raise DataError(f"network {network.name!r}: expected a list of weights, got {weights!r}")
+        raise DataError(
+            f"network {network.name!r}: expected a list of weights, got {short(weights)}"
+        )
     arrays = [np.asarray(each) for each in weights]
     if len(arrays) != len(parameters):
         names = ", ".join([*parameters][:6]) + (", …" if len(parameters) > 6 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurograph.errors import FormatError, OptionError
+from neurograph.errors import FormatError, OptionError, short
 
 if TYPE_CHECKING:
     from neurograph.train.model import Model
@@ -174,7 +174,9 @@ def _as_list(callbacks: Any) -> list[Callback]:
     if given is None:
         return []
     if not isinstance(given, Sequence):
-        raise OptionError(f"fit: callbacks is {callbacks!r}; give a list of ng.Callback objects")
+        raise OptionError(
+            f"fit: callbacks is {short(callbacks)}; give a list of ng.Callback objects"
+        )
     for each in given:
         if not isinstance(each, Callback):
             hint = f"; did you mean {each.__name__}()?" if isinstance(each, type) else ""

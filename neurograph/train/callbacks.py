@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from neurograph.compiler.plan import Plan
-from neurograph.errors import OptionError, StorageError
+from neurograph.errors import OptionError, StorageError, short
 from neurograph.options import path_text
 from neurograph.storage.atomic import StrPath
 from neurograph.train.callback import Callback, Logs
@@ -44,7 +44,7 @@ class CSVLogger(Callback):
 
     def __init__(self, filename: StrPath, separator: str = ",", append: bool = False) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
-            raise OptionError(f"CSVLogger: separator is {separator!r}, expected one character")
+            raise OptionError(f"CSVLogger: separator is {short(separator)}, expected one character")
         self.filename = path_text("CSVLogger: filename", filename)
         self.separator = separator
         self.append = append
@@ -155,5 +155,7 @@ on_train_batch_end : function, optional
             if function is None:
                 continue
             if not callable(function):
-                raise OptionError(f"LambdaCallback: {name} is {function!r}, expected a function")
+                raise OptionError(
+                    f"LambdaCallback: {name} is {short(function)}, expected a function"
+                )
             setattr(self, name, function)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import DataError, OptionError
+from neurograph.errors import DataError, OptionError, short
 from neurograph.graph.ports import array_of_each
 from neurograph.options import number
 from neurograph.parameter import Array
@@ -146,7 +146,7 @@ def _class_weights(model: Model, class_weight: Any, target: Array) -> Array:
     if not isinstance(class_weight, Mapping) or not class_weight:
         raise OptionError(
             f"fit: class_weight maps class numbers to weights, as in {{0: 1.0, 1: 5.0}}, got "
-            f"{class_weight!r}"
+            f"{short(class_weight)}"
         )
     classes = target
     if not model.losses[0].class_numbers:

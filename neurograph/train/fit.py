@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurograph.errors import OptionError
+from neurograph.errors import OptionError, short
 from neurograph.graph.states import check_order
 from neurograph.graph.trees import takes_trees
 from neurograph.options import number, whole
@@ -135,17 +135,19 @@ def _verbosity(verbose: Any) -> int:
         return 1
     if verbose not in (0, 1, 2):
         raise OptionError(
-            f"fit: verbose is {verbose!r}; 0 is silent, 1 a line that fills, 2 a plain line an "
-            f"epoch"
+            f"fit: verbose is {short(verbose)}; 0 is silent, 1 a line that fills, 2 a plain line "
+            f"an epoch"
         )
     return int(verbose)
 
 
 def _check_switches(shuffle: Any, augment: Any, validation_split: Any) -> None:
     if not isinstance(shuffle, (bool, np.bool_)):
-        raise OptionError(f"fit: shuffle must be True or False, got {shuffle!r}")
+        raise OptionError(f"fit: shuffle must be True or False, got {short(shuffle)}")
     if augment is not None and not callable(augment):
-        raise OptionError(f"fit: augment is {augment!r}, expected a function (x, generator) -> x")
+        raise OptionError(
+            f"fit: augment is {short(augment)}, expected a function (x, generator) -> x"
+        )
     number("fit: validation_split", validation_split, least=0, below=1)
 
 

@@ -13,7 +13,7 @@ from neurograph.compiler.passes import checked_passes
 from neurograph.compiler.plan import Plan
 from neurograph.compiler.program import Program
 from neurograph.compiler.storage import Sizes
-from neurograph.errors import OptionError
+from neurograph.errors import OptionError, short
 from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
 from neurograph.graph.states import check_batches
@@ -434,7 +434,7 @@ def _checked_dtype(dtype: Any) -> str:
     except TypeError:
         name = ""
     if dtype is None or name not in DTYPES:
-        raise OptionError(f"compile: dtype is {dtype!r}; choose float32 or float64")
+        raise OptionError(f"compile: dtype is {short(dtype)}; choose float32 or float64")
     return name
 
 
@@ -473,7 +473,7 @@ def compile(network: Network, *arguments: Any, **options: Any) -> Model:
     <Model of 'network': sse, sgd, float32>
     """
     if not isinstance(network, Network):
-        raise OptionError(f"ng.compile: give a network, got {network!r}")
+        raise OptionError(f"ng.compile: give a network, got {short(network)}")
     return compile_network(network, *arguments, **options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import OptionError
+from neurograph.errors import OptionError, short
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
 from neurograph.graph.ports import LEFT_OUT, by_name
@@ -82,8 +82,8 @@ def get_loss_weights(network: Network, weights: Any) -> tuple[float, ...]:
         return ()
     if not isinstance(weights, (Mapping, Sequence, np.ndarray)) or isinstance(weights, str):
         raise OptionError(
-            f"compile: loss_weights is {weights!r}; give a list with one for each output, or a "
-            f"mapping by their names"
+            f"compile: loss_weights is {short(weights)}; give a list with one for each output, or "
+            f"a mapping by their names"
         )
     given = _each(network, "loss_weights", weights)
     return tuple(

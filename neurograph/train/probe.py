@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neurograph.errors import DataError, OptionError, unknown
+from neurograph.errors import DataError, OptionError, short, unknown
 from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
@@ -88,8 +88,8 @@ class Probe(Callback):
             raise unknown("thing to probe", what, (*OF_WEIGHTS, *OF_NODES))
         if not isinstance(target, (Connection, Node, Parameter, Network, str)):
             raise OptionError(
-                f"Probe: {target!r} is no connection, node, parameter or network, nor the name of "
-                f"one"
+                f"Probe: {short(target)} is no connection, node, parameter or network, nor the "
+                f"name of one"
             )
         self.target = target
         self.what = what

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from neurograph.errors import OptionError
+from neurograph.errors import OptionError, short
 from neurograph.options import number, whole
 from neurograph.train.callback import Callback, Logs
 from neurograph.train.monitoring import Monitor
@@ -101,7 +101,7 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         if not callable(schedule):
             raise OptionError(
-                f"LearningRateScheduler: schedule is {schedule!r}, expected a function "
+                f"LearningRateScheduler: schedule is {short(schedule)}, expected a function "
                 f"(epoch, rate) -> rate"
             )
         self.schedule = schedule
