@@ -45,6 +45,8 @@ class Cell:
         Whether some samples lack some steps.
     truncate : int or None
         Length of the pieces of truncated back-propagation through time.
+    gradient : bool
+        Whether it runs back too.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class Cell:
         activation: str = "tanh",
         masked: bool = False,
         truncate: int | None = None,
+        gradient: bool = True,
     ) -> None:
         self.kind, self.features, self.units = kind, features, units
-        self.truncate = truncate
+        self.truncate, self.gradient = truncate, gradient
         self.skip = np.zeros((steps, 1, batch), bool) if masked else None
         self.activate, self.slope = rnn.ACTIVATIONS[activation]
         shapes = _SHAPES[kind](steps, batch, features, units, bias)
@@ -130,10 +133,11 @@ def cell_forward(
             skip=skip,
         )  # fmt: skip
     elif cell.kind == "lstm":
-        work["c"][0] = 0 if c_first is None else c_first.T
-        names: tuple[str, ...] = ("c", "gates", "tanh_c", "K_t", "step")
+        work["gates"][4] = 0 if c_first is None else c_first.T
+        names: tuple[str, ...] = ("gates", "parts", "K_t", "step")
         own = {name: work[name] for name in names}
-        lstm.lstm_forward(K, x_h, cell.features, **own, skip=skip)
+        slopes = work["slopes"] if cell.gradient else None
+        lstm.lstm_forward(K, x_h, cell.features, **own, slopes=slopes, skip=skip)
     elif cell.kind == "gru":
         own = {name: work[name] for name in ("net", "gates", "U_t", "bias_q", "state")}
         gru.gru_forward(K, x_h, cell.features, **own, skip=skip)
@@ -146,7 +150,7 @@ def cell_forward(
 
 def last_memory(cell: Cell, c: Array) -> None:
     """Write the memory of an LSTM after the last step processed, (batch, units)."""
-    np.copyto(c, cell.work["c"][-1].T)
+    np.copyto(c, cell.work["gates"][4].T)
 
 
 def cell_backward(
@@ -192,11 +196,10 @@ def cell_backward(
         )  # fmt: skip
     elif cell.kind == "lstm":
         work["d_c"][...] = 0 if d_c_last is None else d_c_last.T
-        names: tuple[str, ...] = ("slopes", "cell_slopes", "d", "d_x_h", "step")
+        names: tuple[str, ...] = ("d", "d_x_h", "step")
         lstm.lstm_backward(
-            K, cell.features, work["c"], work["gates"], work["tanh_c"], d_state, work["d_c"],
-            turned_x, d_net, **{name: work[name] for name in names}, skip=skip,
-            truncate=cell.truncate,
+            K, cell.features, work["slopes"], d_state, work["d_c"], turned_x, d_net,
+            **{name: work[name] for name in names}, skip=skip, truncate=cell.truncate,
         )  # fmt: skip
     elif cell.kind == "gru":
         names = ("U_q_zr", "slopes", "d", "step")

@@ -15,8 +15,8 @@ from neurograph.kernels.recurrent_lstm import lstm_backward, lstm_forward, lstm_
 
 KERNELS = {
     "lstm": (
-        (lstm_shapes, lstm_forward, "c gates tanh_c K_t step"),
-        (lstm_backward, "c gates tanh_c d_h d_c d_x d_net slopes cell_slopes d d_x_h step"),
+        (lstm_shapes, lstm_forward, "gates parts K_t step slopes"),
+        (lstm_backward, "slopes d_h d_c d_x d_net d d_x_h step"),
     ),
     "gru": (
         (gru_shapes, gru_forward, "net gates U_t bias_q state"),

@@ -12,7 +12,7 @@ from neurograph.compiler.operations.table import (
     same_type,
     turned_back,
 )
-from neurograph.compiler.program import Dim, Program, Ref, Statement
+from neurograph.compiler.program import Dim, Program, Ref, Statement, statements
 
 if TYPE_CHECKING:
     from neurograph.compiler.backward import Backward
@@ -114,6 +114,11 @@ def _cell(e: Emitter, statement: Statement) -> str:
     options += [f"activation='{statement.get('activation')}'"]
     options += ["masked=True"] if statement.get("masked") else []
     options += [f"truncate={statement.get('truncate')}"] if statement.get("truncate") else []
+    if not any(
+        each.op == "cell_gradient" and each.get("name") == name
+        for each in statements(e.program.backward)
+    ):
+        options += ["gradient=False"]
     return e.top(
         f"{name}_cell",
         f"Cell('{statement.get('kind')}', {steps}, {batch}, {features}, {units}, "
