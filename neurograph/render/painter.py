@@ -180,7 +180,7 @@ class Painter:
             curve, bulge = self.curve(wire, used)
             used.append(bulge)
             found.append(curve)
-            self.bottom = min(self.bottom, *(y for _, y in curve.points[1:3]))
+            self.bottom = min(self.bottom, *(curve.at(share)[1] for share in (0.3, 0.5, 0.7)))
             if wire.up is wire.down:
                 x, y = curve.at(0.5)
                 self.labels.append((x, y, 9.0, 8.0))
