@@ -211,6 +211,20 @@ def test_recurrent_connections_say_their_delay():
     assert "t−2" in text
 
 
+@pytest.mark.parametrize("units", [3, 8])
+def test_delays_of_both_ways_are_told_apart(units):
+    ways = ng.Bidirectional(ng.SimpleRNN(units), name="ways")
+    picture = ng.Network([ng.Input((None, 2)), ways, ng.Dense(1)]).render(view="nodes")
+    text = words_of(picture)
+    for way, delay in (("forward", "t−1"), ("backward", "t+1")):
+        told = re.search(rf"ways/{way}/hidden +{units} tanh(, t.1)?", text)
+        if units == 3:  # at every connection
+            assert text.count(delay) == 9
+            assert told[1] is None
+        else:
+            assert told[1] == f", {delay}"
+
+
 def test_parallel_connections_do_not_lie_on_each_other():
     a, y = ng.InputNode("a"), ng.Node("tanh", name="y")
     for delay in range(4):

@@ -60,8 +60,10 @@ class Painter:
         strengths = [abs(wire.strength) for wire in scene.wires if wire.parameter is not None]
         self.largest = max(filter(math.isfinite, strengths), default=0.0)
         self.hues = GRADIENT_HUES if options.strength == "gradient" else WEIGHT_HUES
-        late_wires = sum(1 for wire in scene.wires if wire.delay)
-        self.names_delays = self.arrows and late_wires <= FEW_LATE
+        delays = [wire.delay for wire in scene.wires if wire.delay]
+        self.delays_differ = len(set(delays)) > 1  # which no key below can tell apart
+        few = len(delays) <= FEW_LATE
+        self.names_delays = few and (self.arrows or self.delays_differ)
         self.looped = {wire.up.serial for wire in scene.wires if wire.up is wire.down}
         self.groups = shared_groups(scene.wires)
         self.labels: list[tuple[float, float, float, float]] = []
@@ -127,6 +129,9 @@ class Painter:
         name = clip_path(layer.name, 130.0, 10.0)
         size = "×".join(map(str, layer.shape))
         below = f"{size} {how}"
+        if self.delays_differ and not self.names_delays:
+            delays = sorted({bundle.delay for bundle in layer.incoming if bundle.delay})
+            below = ", ".join([below, *(late(delay, self.scene.along_trees) for delay in delays)])
         label = (
             f'<font point-size="10"><b>{markup(name)}</b></font>{BELOW}'
             f'<font point-size="8" color="{FAINT}">{markup(below)}</font>'
