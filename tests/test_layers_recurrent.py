@@ -290,6 +290,9 @@ def test_masks_go_with_the_layers_that_hand_them_on():
     with pytest.raises(ng.GraphError, match="merges layers with different masks; say which"):
         ng.LSTM(2)(ng.Add()([joined, other]))
     assert ng.LSTM(2)(ng.Add()([joined, ng.Input((7, 5), sequence=True)])).gate("cell").mask is None
+    steps = ng.TimeDistributed(ng.Dense(5))(ng.Masking()(ng.Input((7, 5))))
+    beside = ng.Add()([steps, ng.GRU(5, return_sequences=True)(steps)])  # one mask, folded twice
+    assert ng.LSTM(2)(beside).gate("cell").mask is not None
     given = ng.LSTM(2)(ng.Add()([joined, other]), mask=other.parts["mask"])
     assert given.gate("cell").mask is other.parts["mask"]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurograph.errors import GraphError
 from neurograph.graph.layer import Layer
+from neurograph.graph.temporal import FoldConnections
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
@@ -48,12 +49,18 @@ def mask_of(layer: Layer) -> Layer | None:
 
 def _common_mask(layer: Layer, below: list[Layer]) -> Layer | None:
     masks = [mask_of(each) for each in below]
-    if any(each is not masks[0] for each in masks[1:] if each is not None) and all(masks):
+    if all(masks) and len({id(_unfolded(each)) for each in masks}) > 1:
         raise GraphError(
             f"{layer.name or layer.kind!r} merges layers with different masks; say which holds: "
             f"ng.LSTM(8)(x, mask=layer)"
         )
     return masks[0] if all(masks) else None
+
+
+def _unfolded(mask: Layer | None) -> Layer | None:
+    """Return the mask that a mask in time was folded from, or itself."""
+    first = mask.incoming[0] if mask is not None and mask.incoming else None
+    return first.source if isinstance(first, FoldConnections) else mask
 
 
 def output_masks(network: Network) -> list[Layer | None]:
