@@ -330,6 +330,12 @@ def test_embedding_takes_rows_and_refuses_what_is_no_index():
                 run([[0, 1, 2, 3], [1, wrong, 0, 0]])
 
 
+def test_indices_that_come_in_another_shape_are_looked_at_too():
+    net = ng.Network([ng.Input((4,)), ng.Reshape((2, 2)), ng.Flatten(), ng.Embedding(5, 3)])
+    with pytest.raises(ng.DataError, match="sample 1 holds 7 at .* whole numbers from 0 to 4, the"):
+        net.compile().predict([[0, 1, 2, 3], [1, 7, 0, 0]])
+
+
 def test_a_gradient_check_leaves_indices_alone():
     net = ng.Network([ng.Input((2,)), ng.Embedding(900, 1), ng.Flatten()], seed=0)
     report = ng.gradient_check(net, [[3, 600]], [[1.0, 2.0]], inputs=True, samples="all")

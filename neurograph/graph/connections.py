@@ -184,7 +184,8 @@ class Bundle(Connections):
     def label(self) -> str:
         """``source -> target``."""
         late = f" [delay {self.delay}]" if self.delay else ""
-        return f"{self.source.name} -> {self.target.name}{late}"
+        ends = (layer.name or layer.kind for layer in (self.source, self.target))
+        return f"{' -> '.join(ends)}{late}"
 
     def describe(self) -> dict[str, Any]:
         """Return what, beside source, target, delay and parameter, rebuilds it (JSON values)."""

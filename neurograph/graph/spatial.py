@@ -209,7 +209,6 @@ class PoolingConnections(WindowConnections):
         for axis in (self.rows, self.columns):
             if len(np.unique(axis.pairs()[1])) < axis.outputs:
                 raise ShapeError(
-                    f"{source.name} -> {target.name}: with padding {geometry.padding} a window of "
-                    f"{geometry.kernel} lies wholly outside {geometry.in_shape[:2]}; pad less than "
-                    f"the window's size"
+                    f"{self.label}: with padding {geometry.padding} a window of {geometry.kernel} "
+                    f"lies wholly outside {geometry.in_shape[:2]}; pad less than the window's size"
                 )

@@ -8,6 +8,7 @@ from typing import Any
 from neurograph.errors import OptionError, ShapeError
 from neurograph.graph.bundles import DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
+from neurograph.graph.temporal import FoldConnections, UnfoldConnections
 from neurograph.layer_functions import OneHot
 from neurograph.layers.recipe import Recipe, put_under
 
@@ -81,9 +82,10 @@ class Embedding(Recipe):
         target.parameters["embeddings"] = weights
         DenseConnections(source, one_hot, None, positions=source.size)
         DenseConnections(one_hot, target, weights, positions=source.size)
-        if source.role == "input":
-            limit = min(self.input_dim, source.config.get("indices", self.input_dim))
-            source.config["indices"] = limit
+        given = _origin(source)
+        if given.role == "input":
+            limit = min(self.input_dim, given.config.get("indices", self.input_dim))
+            given.config["indices"] = limit
         if self.mask_zero:
             self._mask(source, target)
         return target
@@ -98,3 +100,15 @@ class Embedding(Recipe):
         )
         put_under(target, "mask", mask)
         OneToOneConnections(source, mask)
+
+
+def _origin(layer: Layer) -> Layer:
+    """Return the layer whose values another repeats, in another shape or in time."""
+    while len(layer.incoming) == 1 and layer.activation_name == "identity":
+        (bundle,) = layer.incoming
+        one = isinstance(bundle, OneToOneConnections) and bundle.is_whole
+        repeats = one or isinstance(bundle, (FoldConnections, UnfoldConnections))
+        if not repeats or bundle.parameter is not None or bundle.constant != 1.0:
+            break
+        layer = bundle.source
+    return layer
