@@ -332,7 +332,9 @@ def test_embedding_takes_rows_and_refuses_what_is_no_index():
 
 def test_indices_that_come_in_another_shape_are_looked_at_too():
     net = ng.Network([ng.Input((4,)), ng.Reshape((2, 2)), ng.Flatten(), ng.Embedding(5, 3)])
-    with pytest.raises(ng.DataError, match="sample 1 holds 7 at .* whole numbers from 0 to 4, the"):
+    with pytest.raises(
+        ng.DataError, match=r"sample 1 holds 7 at .* whole numbers from 0 to 4, the"
+    ):
         net.compile().predict([[0, 1, 2, 3], [1, 7, 0, 0]])
 
 
