@@ -325,6 +325,7 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["train", "--resume"], "add --out DIR"),
         (["train", "--resume", "--out", "nowhere"], "there is no run in nowhere"),
         (["evaluate", "people"], "add --data NAME"),
+        (["render", "people", "x.svg", "--limit", "0"], "limit must be a number of at least 3"),
         (["summary", "no/such.safetensors"], "there is no such file or folder"),
         (["evaluate", "lenet5_cifar", "--data", "iris"], "shape"),
         (["summary", "people.py"], "returns a network, people.py:NAME"),
@@ -353,6 +354,7 @@ def test_mistakes_are_one_sentence(said, tmp_path, monkeypatch, words, sentence)
     assert sentence in err
     assert err.count("\n") == 1
     assert err.startswith(f"neurograph {words[0]}: ")
+    assert err.count(f"{words[0]}: ") == 1
     assert list(tmp_path.iterdir()) == []
 
 

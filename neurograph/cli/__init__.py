@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             traceback.print_exc()
             return 2
-        said = str(error)
+        said = str(error).removeprefix(f"{arguments.command}: ")  # it is said below
         if isinstance(error, OSError) and error.filename and error.strerror:
             said = f"{error.filename}: {error.strerror.lower()}"  # without Python's "[Errno 2]"
         print(f"neurograph {arguments.command}: {said}", file=sys.stderr)
