@@ -42,6 +42,22 @@ def test_animation_changes_width_and_colour_of_every_connection(tmp_path):
 
 
 @drawn
+def test_animation_leaves_constants_alone_and_tells_what_is_no_number(tmp_path):
+    net = ng.Network([ng.Input((2,)), ng.Dense(2), ng.Flatten(), ng.Dense(1)], seed=0)
+    weights = [[0.1 * array for array in net.get_weights()] for _ in range(2)]
+    weights[1][0][0, 0] = np.nan
+    ng.animate(net, weights, tmp_path / "learning.svg")
+    text = (tmp_path / "learning.svg").read_text(encoding="utf-8")
+    root = ET.fromstring(text)
+    moves = [m for m in root.iter(f"{SVG}animate") if m.get("attributeName") == "stroke"]
+    assert len(moves) == len(net.connections) - 2  # Flatten's are constant
+    assert sum("#222222" in move.get("values") for move in moves) == 1
+    assert "nan" not in "".join(move.get("values") for move in root.iter(f"{SVG}animate"))
+    largest = max(np.abs(array).max() for array in weights[0])
+    assert f"{largest:.3g}" in text
+
+
+@drawn
 def test_a_probe_of_the_network_is_animated(tmp_path):
     net = ng.Network([2, 2, 1], seed=0)
     probe = ng.Probe(net, every=2)

@@ -18,10 +18,10 @@ from neurograph.render.arrange import arrange
 from neurograph.render.engines import draw
 from neurograph.render.key import notes_of, title_of
 from neurograph.render.options import Options, read_options
-from neurograph.render.painter import THIN, Painter
+from neurograph.render.painter import Painter
 from neurograph.render.picture import Picture
 from neurograph.render.scene import Scene
-from neurograph.render.style import count, signed_colour
+from neurograph.render.style import count
 from neurograph.render.wires import Strengths, add_wires
 from neurograph.storage.atomic import StrPath, atomic_write
 from neurograph.storage.figures import needed, picture_format
@@ -158,7 +158,9 @@ class _Film:
         add_wires(network, self.scene, replace(self.options, top=None, threshold=None))
         self.strengths = np.array([self._strengths(each) for each in weights])
         self._keep_strongest()
-        self.largest = float(np.abs(self.strengths).max(initial=0.0))
+        weighted = [wire.parameter is not None for wire in self.scene.wires]
+        numbers = self.strengths[:, weighted]
+        self.largest = float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0.0))
 
     def _strengths(self, snapshot: Mapping[int, Array]) -> list[float]:
         source = Strengths("weight", snapshot)
@@ -201,11 +203,12 @@ class _Film:
         root = ElementTree.fromstring(draw(str(picture.source), "svg"))
         groups = {group.get("id"): group for group in root.iter(f"{{{SVG}}}g")}
         timing = {"dur": f"{seconds:g}s", "repeatCount": "indefinite"}
-        for number in range(len(self.scene.wires)):
-            strengths = self.strengths[:, number]
-            colours = ";".join(signed_colour(s, self.largest, painter.hues) for s in strengths)
-            scale = (painter.thick - THIN) / (self.largest or 1.0)
-            widths = ";".join(f"{THIN + scale * abs(s):.2f}" for s in strengths)
+        for number, wire in enumerate(self.scene.wires):
+            if wire.parameter is None:  # it stays as it is
+                continue
+            looks = [painter.look(float(strength)) for strength in self.strengths[:, number]]
+            colours = ";".join(colour for colour, _ in looks)
+            widths = ";".join(f"{width:.2f}" for _, width in looks)
             line = groups[f"wire{number}"].find(f".//{{{SVG}}}path")
             if line is not None:
                 for name, values in (("stroke", colours), ("stroke-width", widths)):

@@ -226,25 +226,30 @@ class Painter:
         """Whether a connection is drawn with an arrow or bar at its end."""
         return self.arrows or (bool(wire.delay) and not self.scene.unrolled)
 
+    def look(self, strength: float) -> tuple[str, float]:
+        """Return colour and width of a line."""
+        if not math.isfinite(strength):
+            return INK, self.thick
+        share = abs(strength) / self.largest if self.largest else 0.0
+        colour = signed_colour(strength, self.largest, self.hues)
+        return colour, THIN + (self.thick - THIN) * share
+
     def wire(self, number: int, wire: Wire, curve: Curve) -> None:
         """Draw one connection."""
-        share = abs(wire.strength) / self.largest if self.largest else 0.0
-        colour = signed_colour(wire.strength, self.largest, self.hues)
-        if not math.isfinite(wire.strength):
-            share, colour = 1.0, INK
+        colour, width = self.look(wire.strength)
         group = self.groups.get((id(wire.parameter), wire.address))
         if "sharing" in self.options.show:
             colour = GROUPS[group % len(GROUPS)] if group is not None else NEUTRAL
         style = "solid" if wire.trainable else "dashed"
         if wire.parameter is None:
-            share, colour, style = 0.15, FAINT, "dotted"
+            colour, width, style = FAINT, THIN + 0.15 * (self.thick - THIN), "dotted"
         head = self.has_head(wire)
         self.picture.edge(
             f"n{wire.up.serial}",
             f"n{wire.down.serial}",
             pos=curve.text(head),
             color=colour,
-            penwidth=f"{THIN + (self.thick - THIN) * share:.2f}",
+            penwidth=f"{width:.2f}",
             style=style,
             arrowhead=("tee" if wire.strength < 0 else "normal") if head else "none",
             arrowsize=f"{ARROW / 10:g}",
