@@ -457,3 +457,35 @@ def test_the_sum_of_deltas_times_outputs_is_the_gradient() -> None:
     for each in net.connections:
         share = -(each.downstream_node.delta * each.upstream_node.output).sum()
         assert each.gradient == pytest.approx(share, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dense", "batch_norm", "lstm", "both_ways"])
+def test_a_layer_is_frozen_and_trained_again(name, tmp_path):
+    layer, below = {
+        "dense": (ng.Dense(3, activation="tanh", name="z"), []),
+        "batch_norm": (ng.BatchNormalization(name="z"), [ng.Dense(3)]),
+        "lstm": (ng.LSTM(3, name="z"), [ng.Reshape((3, 2))]),
+        "both_ways": (ng.Bidirectional(ng.GRU(2), name="z"), [ng.Reshape((3, 2))]),
+    }[name]
+    net = ng.Network([ng.Input(6), *below, layer, ng.Dense(2)], seed=0)
+    x, y = np.random.default_rng(0).normal(size=(7, 6)), np.ones((7, 2))
+    model = net.compile("sgd(0.1)", "mse", dtype="float64")
+
+    def own(network):
+        return [p.value.tolist() for key, p in network.parameters.items() if key.startswith("z")]
+
+    assert net.layer("z").trainable
+    net.layer("z").trainable = False
+    before = own(net)
+    model.train_on_batch(x, y)
+    assert own(net) == before
+    assert not net.layer("z").trainable
+    assert ng.parity_check(net, x, y, training=True).ok
+    net.save(tmp_path / "net.safetensors")
+    twin = ng.load(tmp_path / "net.safetensors")
+    twin.compile("sgd(0.1)", "mse", dtype="float64").train_on_batch(x, y)
+    assert own(twin) == before
+    net.layer("z").trainable = True
+    model.train_on_batch(x, y)
+    after = own(net)
+    assert all(one != other for one, other in zip(before, after, strict=True))

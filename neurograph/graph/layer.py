@@ -16,7 +16,7 @@ from neurograph.functions import Activation, get_aggregation
 from neurograph.graph.connection import Connection
 from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.graph.states import reset_states, stateful_parts
-from neurograph.layer_functions import LayerFunction, resolve_activation
+from neurograph.layer_functions import BatchNormalization, LayerFunction, resolve_activation
 from neurograph.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -253,6 +253,29 @@ class Layer:
             )
         if self.network is not None:
             self.network.version.number += 1
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes any of its weights; assign to freeze it or let it train again.
+
+        A frozen batch normalisation takes its moving statistics in training, too, as in Keras.
+        """
+        return any(each.trainable for part in self._whole() for each in part.parameters.values())
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        for part in self._whole():
+            if isinstance(part.function, BatchNormalization):
+                part.function.frozen = not trainable
+            for name, parameter in part.parameters.items():
+                if not name.startswith("moving_"):
+                    parameter.trainable = trainable
+        if self.network is not None:
+            self.network.version.number += 1
+
+    def _whole(self) -> list[Layer]:
+        """Return the layer and all its parts."""
+        return [self, *(each for part in self.parts.values() for each in part._whole())]
 
     @property
     def initial(self) -> Any:
