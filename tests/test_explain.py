@@ -170,3 +170,14 @@ def test_a_gradient_is_told_in_all_only_where_more_connections_share_it():
     net.compile(dtype="float32").inspect(x, y)
     assert "in all" in net.layer("conv1d")[0, 0].explain()
     assert not any("in all" in node.explain() for node in net.layer("dense").nodes)
+
+
+def test_nodes_along_trees_are_explained_in_the_network_of_one_tree():
+    net = ng.Network([ng.Input((2,)), ng.Recursive(2, name="tree"), ng.Dense(1)], seed=0)
+    tree = (([0.1, -0.2], [0.3, 0.4]), [0.5, 0.6])
+    assert "no run" in net.layer("tree/hidden")[0].explain()
+    net.compile().inspect([tree], [[1.0]])
+    for name in ("input", "tree/joined", "tree/inner", "tree"):
+        with pytest.raises(ng.GraphError, match=r"goes along trees.*ng.tree_network\(net, tree\)"):
+            net.layer(name)[0].explain()
+    assert "net = the sum of weight * output over 3 connections" in net.layer("dense")[0].explain()

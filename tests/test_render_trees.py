@@ -79,6 +79,10 @@ def test_a_network_along_trees_shows_what_it_left_at_the_nodes():
     text = words_of(net.render(view="layers", expand="all"))
     assert re.search(r"\bchild\b", text)
     assert "nodes × 2" in text
+    assert "the last node" in words_of(net.render(view="nodes", show="output"))
+    net.compile().inspect([tree, tree])
+    with pytest.raises(ng.DataError, match="values at 10 nodes, the tree has 5; .* alone"):
+        net.render(tree=tree)
     text = words_of(net.render(view="nodes", numbers=True))
     assert "1, child" in text
     assert "t−1" not in text

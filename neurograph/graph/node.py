@@ -335,6 +335,8 @@ class Node:
         ------
         OptionError
             If the last run had no such sample or step.
+        GraphError
+            If the network goes along trees, and so does the node or one beside it.
         """
         from neurograph.graph.verbs import explain_node
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 
+from neurograph.errors import GraphError
 from neurograph.graph.connection import Connection
 from neurograph.graph.layer import ZEROS
 from neurograph.graph.node import Node, aggregate
+from neurograph.graph.trees import goes_along_trees
 from neurograph.inspect.reading import Reading, extent
 from neurograph.inspect.writing import number
 from neurograph.options import whole
@@ -40,6 +42,8 @@ def explain_node(node: Node, sample: int = 0, step: int = -1, limit: int = 8) ->
     ------
     OptionError
         If the last run had no such sample or step.
+    GraphError
+        If the network goes along trees, and so does the node or one beside it.
 
     Examples
     --------
@@ -67,6 +71,7 @@ def explain_node(node: Node, sample: int = 0, step: int = -1, limit: int = 8) ->
         one  -0.0467937 * 1 = -0.0467937
     """
     limit = whole(f"{node.label}.explain: limit", limit, least=1)
+    _refuse_trees(node)
     reading = Reading.of(node, sample, step)
     parts = [_title(node, reading)]
     if node.is_constant:
@@ -82,6 +87,21 @@ def explain_node(node: Node, sample: int = 0, step: int = -1, limit: int = 8) ->
         if node.takes_connections and node.layer.role != "noise":
             parts.append(_gradients(node, reading, limit))
     return "\n\n".join(part for part in parts if part)
+
+
+def _refuse_trees(node: Node) -> None:
+    """Raise GraphError where only the tree knows which nodes are joined."""
+    network, layer = node.layer.network, node.layer
+    if network is None or layer._output is ZEROS or not goes_along_trees(network):
+        return
+    beside = [bundle.source for bundle in layer.incoming]
+    beside += [bundle.target for bundle in layer.outgoing]
+    if any(each.sequence for each in (layer, *beside)):
+        raise GraphError(
+            f"{node.label}.explain: network {network.name!r} goes along trees, and what a node "
+            f"takes from its children is known for one tree: ng.tree_network(net, tree) makes the "
+            f"network of that tree, whose nodes can be explained"
+        )
 
 
 def _title(node: Node, reading: Reading) -> str:

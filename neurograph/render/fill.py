@@ -26,10 +26,13 @@ class Fill:
     ----------
     discs : sequence of Disc
     options : Options
+    along_trees : bool
+        Whether what stands for a step is a node of a tree.
     """
 
-    def __init__(self, discs: Sequence[Disc], options: Options) -> None:
+    def __init__(self, discs: Sequence[Disc], options: Options, along_trees: bool = False) -> None:
         self.options = options
+        self.moment = "node" if along_trees else "step"
         self.values = {
             what: [value_of(each.layer, each.index, what, options, each.time) for each in discs]
             for what in WHAT
@@ -84,9 +87,8 @@ class Fill:
         """Say which sample and step the values are of."""
         where = [f"sample {self.options.sample}"] if self.batched else []
         if self.timed:
-            where.append(
-                "the last step" if self.options.step == -1 else f"step {self.options.step}"
-            )
+            step = self.options.step
+            where.append(f"the last {self.moment}" if step == -1 else f"{self.moment} {step}")
         if self.missed and not self.unrolled:
             return [f"no {' and '.join(self.missed)}: the network was not run yet"]
         notes = [f"values of {', '.join(where)}"] if self.shown and where else []

@@ -67,7 +67,7 @@ class Painter:
         self.looped = {wire.up.serial for wire in scene.wires if wire.up is wire.down}
         self.groups = shared_groups(scene.wires)
         self.labels: list[tuple[float, float, float, float]] = []
-        self.fill = Fill(scene.discs, options)
+        self.fill = Fill(scene.discs, options, scene.along_trees)
         self.bottom = scene.bottom
         crowd = 1.0 if self.arrows else 0.65 if len(scene.wires) < 400 else 0.4
         self.thick = THICK * crowd

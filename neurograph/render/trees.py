@@ -147,13 +147,13 @@ def _at_nodes(layer: Layer, what: str, tree: Tree, options: Options) -> NDArray[
         if not -array.shape[1] <= options.sample < array.shape[1]:
             raise OptionError(f"the last run had no sample {options.sample}")
         array = array[:, options.sample]
-    if array.ndim != 2 or array.shape[1] < len(tree):
+    if array.ndim != 2 or array.shape[1] != len(tree):
         raise DataError(
             f"layer {layer.name!r}: the last run left values at "
             f"{array.shape[-1] if array.ndim > 1 else 1} nodes, the tree has {len(tree)}; run the "
-            f"network on this tree first"
+            f"network on this tree alone first"
         )
-    return array[:, : len(tree)].T
+    return array.T
 
 
 class _Grove:
