@@ -81,7 +81,7 @@ def test_a_network_along_trees_shows_what_it_left_at_the_nodes():
     assert "nodes × 2" in text
     assert "the last node" in words_of(net.render(view="nodes", show="output"))
     net.compile().inspect([tree, tree])
-    with pytest.raises(ng.DataError, match="values at 10 nodes, the tree has 5; .* alone"):
+    with pytest.raises(ng.DataError, match=r"values at 10 nodes, the tree has 5; .* alone"):
         net.render(tree=tree)
     text = words_of(net.render(view="nodes", numbers=True))
     assert "1, child" in text
