@@ -489,3 +489,24 @@ def test_a_layer_is_frozen_and_trained_again(name, tmp_path):
     model.train_on_batch(x, y)
     after = own(net)
     assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+def test_a_delay_changed_by_hand_is_seen_by_both_ways():
+    x, h, y = ng.InputNode("x"), ng.Node("tanh", name="h"), ng.Node("tanh", name="y")
+    ng.Connection(x, h, 0.5), ng.Connection(h, y, 0.7), ng.Connection(h, h, 0.3, delay=1)
+    net = ng.Network(inputs=[x], outputs=[y])
+    model = net.compile(dtype="float64")
+    steps = np.arange(4.0)[:, None]
+    before = net.predict(steps)
+    net.find("h->y").delay = 2
+    late = np.concatenate([np.zeros((2, 1)), before[:2]])
+    np.testing.assert_allclose(net.predict(steps, explicit=True), late, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(steps[None])[0], late, rtol=1e-12)
+    with pytest.raises(ng.GraphError, match="a cycle without delay: h -> h"):
+        net.find("h->h").delay = 0
+    with pytest.raises(ng.OptionError, match="a whole number of steps, got"):
+        net.find("h->h").delay = 0.5
+    np.testing.assert_allclose(model.predict(steps[None])[0], late, rtol=1e-12)
+    library = ng.Network([ng.Input((None, 2)), ng.SimpleRNN(2)])
+    with pytest.raises(ng.GraphError, match="delay of a layer's connections cannot be changed"):
+        library.layer("simple_rnn")[0].upstream[0].delay = 2

@@ -282,6 +282,6 @@ def test_every_attribute_is_stored_or_follows_from_what_is():
     stored = "name _activation _aggregation _initial position _upstream _downstream"
     follows = "_index _layer _wiring serial __weakref__"
     assert set(ng.Node.__slots__) == set(f"{stored} {follows}".split())
-    stored = "upstream_node downstream_node delay _parameter _index _trainable"
+    stored = "_upstream _downstream _delay _parameter _index _trainable"
     follows = "_bundle _gradient _weight partial passage __weakref__"
     assert set(ng.Connection.__slots__) == set(f"{stored} {follows}".split())

@@ -103,16 +103,16 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_bundle",
+        "_delay",
+        "_downstream",
         "_gradient",
         "_index",
         "_parameter",
         "_trainable",
+        "_upstream",
         "_weight",
-        "delay",
-        "downstream_node",
         "partial",
         "passage",
-        "upstream_node",
     )
 
     def __init__(
@@ -132,11 +132,11 @@ class Connection:
                     f"Connection({short(upstream_node)}, {short(downstream_node)}): give two "
                     f"nodes; net.connect() takes their names, too"
                 )
-        self.upstream_node = upstream_node
-        self.downstream_node = downstream_node
-        self.delay = delay if type(delay) is int else _whole_steps(delay)
+        self._upstream = upstream_node
+        self._downstream = downstream_node
+        self._delay = delay if type(delay) is int else _whole_steps(delay)
         self.partial: Any = None
-        self.passage: Passage | None = first_passage(upstream_node, self.delay)
+        self.passage: Passage | None = first_passage(upstream_node, self._delay)
         self._bundle: Connections | None = None
         self._parameter = parameter
         self._index = index
@@ -167,10 +167,50 @@ class Connection:
             )
 
     @property
+    def upstream_node(self) -> Node:
+        """The node that it comes from; for another, ``remove()`` it and connect that."""
+        return self._upstream
+
+    @property
+    def downstream_node(self) -> Node:
+        """The node that it goes to; for another, ``remove()`` it and connect that."""
+        return self._downstream
+
+    @property
+    def delay(self) -> int:
+        """Steps of time that what it carries is late; to be changed in hand-made connections.
+
+        Raises
+        ------
+        GraphError
+            If the new delay would close a cycle without delay, or the connection is a layer's.
+        """
+        return self._delay
+
+    @delay.setter
+    def delay(self, delay: int) -> None:
+        if self._bundle is not None:
+            raise GraphError(f"{self.label}: the delay of a layer's connections cannot be changed")
+        before, network = self._delay, self._downstream._network()
+        self._put_delay(_whole_steps(delay))
+        if network is not None:
+            try:
+                network.stages()
+            except GraphError:
+                self._put_delay(before)
+                raise
+
+    def _put_delay(self, delay: int) -> None:
+        self._delay, self.passage = delay, first_passage(self._upstream, delay)
+        network = self._downstream._network()
+        if network is not None:
+            network.handmade.changed()
+
+    @property
     def label(self) -> str:
         """``upstream -> downstream``, with the delay if there is one."""
-        late = f" [delay {self.delay}]" if self.delay else ""
-        return f"{self.upstream_node.label} -> {self.downstream_node.label}{late}"
+        late = f" [delay {self._delay}]" if self._delay else ""
+        return f"{self._upstream.label} -> {self._downstream.label}{late}"
 
     @property
     def weight(self) -> float:
@@ -222,7 +262,7 @@ class Connection:
         """The one step of time at which it is there; None: at every step."""
         if self._bundle is None:
             return None
-        return self._bundle.step_of(self.upstream_node.index, self.downstream_node.index)
+        return self._bundle.step_of(self._upstream.index, self._downstream.index)
 
     @property
     def reverses(self) -> bool:
@@ -251,7 +291,7 @@ class Connection:
         """Return the upstream output that arrives now: ``upstream.output[t - delay]``."""
         if self.passage is not None:
             return self.passage.arriving(self)
-        node, layer = self.upstream_node, self.upstream_node._layer
+        node, layer = self._upstream, self._upstream._layer
         return node.output if layer is None else layer._output[node._index]
 
     def signal(self) -> Any:
@@ -260,7 +300,7 @@ class Connection:
         weight = self._weight if parameter is None else parameter._flat[self._index]
         if self.passage is not None:
             return weight * self.passage.arriving(self)
-        node, layer = self.upstream_node, self.upstream_node._layer
+        node, layer = self._upstream, self._upstream._layer
         return weight * (node.output if layer is None else layer._output[node._index])
 
     def returning(self) -> Any:
@@ -270,13 +310,13 @@ class Connection:
         they are calculated. With a delay the delta is that of step ``t + delay``.
         """
         if self.passage is None:
-            delta = self.downstream_node.delta
+            delta = self._downstream.delta
             return delta if self.partial is None else delta * self.partial
         return self.passage.returning(self)
 
     def keep_partial(self, partial: Any) -> None:
         """Remember d net / d (weight * upstream output), for the present step of time."""
-        timeline = self.downstream_node.layer.timeline
+        timeline = self._downstream.layer.timeline
         self.partial = partial if timeline is None else timeline.with_partial(self.partial, partial)
 
     def share(self) -> float:
@@ -285,7 +325,7 @@ class Connection:
         ``-delta * upstream output`` (Rumelhart, Hinton & Williams, Nature, 1986, eq. 6,
         with delta = -dE/d net), summed over the batch and the steps of time.
         """
-        delta = self.downstream_node.delta
+        delta = self._downstream.delta
         if self.partial is not None:
             delta = delta * self.partial
         share = -delta * self.arriving()
@@ -312,7 +352,7 @@ class Connection:
         If deltas are newer than gradients (nodes walked by hand), the gradient is calculated first.
         """
         rate = number("update_weight: rate", rate, least=0)
-        network = self.downstream_node._network()
+        network = self._downstream._network()
         if network is None or network.gradients_due:
             self.calc_gradient()
         if self.trainable:
@@ -323,14 +363,14 @@ class Connection:
         if self._bundle is not None:
             self._bundle.remove(self)
         else:
-            self.upstream_node.forget(self)
-            self.downstream_node.forget(self)
-            network = self.upstream_node._network() or self.downstream_node._network()
+            self._upstream.forget(self)
+            self._downstream.forget(self)
+            network = self._upstream._network() or self._downstream._network()
             if network is not None:
                 network.handmade.changed()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if self.downstream_node._network() is None:
+        if self._downstream._network() is None:
             return super().__reduce_ex__(protocol)
         from neurograph.graph.verbs import recipe
 

@@ -145,11 +145,11 @@ class Bundle(Connections):
         handle = self._handles.get((up, down))
         if handle is None:
             handle = Connection.__new__(Connection)
-            handle.upstream_node = self.source.own_node(up)
-            handle.downstream_node = self.target.own_node(down)
-            handle.delay = self.delay
+            handle._upstream = self.source.own_node(up)
+            handle._downstream = self.target.own_node(down)
+            handle._delay = self.delay
             handle.partial = None
-            handle.passage = first_passage(handle.upstream_node, self.delay)
+            handle.passage = first_passage(handle._upstream, self.delay)
             handle._bundle = self
             handle._parameter = self.parameter
             handle._index = address

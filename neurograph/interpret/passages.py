@@ -25,18 +25,18 @@ class Late:
     def arriving(self, connection: Connection) -> Any:
         """Return the upstream output of ``delay`` steps ago; before time, the initial state."""
         up, down = timelines(connection)
-        index = connection.upstream_node.index
+        index = connection._upstream.index
         if down.step is None:
-            return up.output_late(index, connection.delay)
-        return up.output_at(index, down.step - connection.delay)
+            return up.output_late(index, connection._delay)
+        return up.output_at(index, down.step - connection._delay)
 
     def returning(self, connection: Connection) -> Any:
         """Return the downstream delta of ``delay`` steps on; after time, 0."""
         up, down = timelines(connection)
-        index, partial = connection.downstream_node.index, connection.partial
+        index, partial = connection._downstream.index, connection.partial
         if up.step is None:
-            return down.delta_early(index, connection.delay, partial)
-        return down.delta_at(index, up.step + connection.delay, partial)
+            return down.delta_early(index, connection._delay, partial)
+        return down.delta_at(index, up.step + connection._delay, partial)
 
 
 class Around(Late):
@@ -45,11 +45,11 @@ class Around(Late):
     def returning(self, connection: Connection) -> Any:
         """Return the downstream delta of ``delay`` steps on, 0 if it is in a later piece."""
         up, down = timelines(connection)
-        index, partial = connection.downstream_node.index, connection.partial
+        index, partial = connection._downstream.index, connection.partial
         if up.step is None:
-            return down.delta_early(index, connection.delay, partial, cut=True)
-        late = up.step + connection.delay
-        return down.delta_at(index, late, partial) if down.joined(late, connection.delay) else 0.0
+            return down.delta_early(index, connection._delay, partial, cut=True)
+        late = up.step + connection._delay
+        return down.delta_at(index, late, partial) if down.joined(late, connection._delay) else 0.0
 
 
 class Reversed:
@@ -58,7 +58,7 @@ class Reversed:
     def arriving(self, connection: Connection) -> Any:
         """Return the upstream output of the opposite step."""
         up, down = timelines(connection)
-        index = connection.upstream_node.index
+        index = connection._upstream.index
         if down.step is None:
             return up.output[index][..., ::-1]
         return up.outputs[up.steps - 1 - down.step][index]
@@ -66,7 +66,7 @@ class Reversed:
     def returning(self, connection: Connection) -> Any:
         """Return the downstream delta of the opposite step."""
         up, down = timelines(connection)
-        index, partial = connection.downstream_node.index, connection.partial
+        index, partial = connection._downstream.index, connection.partial
         if up.step is None:
             return down.all_deltas(index, partial)[..., ::-1]
         return down.delta_at(index, down.steps - 1 - up.step, partial)
@@ -77,15 +77,15 @@ class Spread:
 
     def arriving(self, connection: Connection) -> Any:
         """Return the upstream output, which has no time axis."""
-        output = connection.upstream_node.output
-        if connection.downstream_node.layer.timeline.step is None and np.ndim(output):
+        output = connection._upstream.output
+        if connection._downstream.layer.timeline.step is None and np.ndim(output):
             return output[..., None]
         return output
 
     def returning(self, connection: Connection) -> Any:
         """Return the sum of the downstream deltas over time."""
-        down = connection.downstream_node.layer.timeline
-        deltas = down.all_deltas(connection.downstream_node.index, connection.partial)
+        down = connection._downstream.layer.timeline
+        deltas = down.all_deltas(connection._downstream.index, connection.partial)
         return deltas.sum(axis=-1)
 
 
@@ -103,7 +103,7 @@ class AtStep:
 
     def arriving(self, connection: Connection) -> Any:
         """Return the upstream output: at that step, or of that step."""
-        up, down = connection.upstream_node, connection.downstream_node
+        up, down = connection._upstream, connection._downstream
         if self.into_time:
             return _only(down.layer.timeline, _step(connection, down.layer.timeline), up.output)
         timeline = up.layer.timeline
@@ -111,7 +111,7 @@ class AtStep:
 
     def returning(self, connection: Connection) -> Any:
         """Return the downstream delta: of that step, or at that step."""
-        up, down = connection.upstream_node, connection.downstream_node
+        up, down = connection._upstream, connection._downstream
         if self.into_time:
             timeline = down.layer.timeline
             step = _step(connection, timeline)
@@ -134,8 +134,8 @@ def passage_of(connection: Connection, direction: int) -> Passage | None:
     GraphError
         If a layer outside of time reads a sequence and no step is said.
     """
-    up, down = connection.upstream_node.layer, connection.downstream_node.layer
-    if connection.upstream_node.is_constant:
+    up, down = connection._upstream.layer, connection._downstream.layer
+    if connection._upstream.is_constant:
         return FROM_CONSTANT
     if getattr(connection._bundle, "along_trees", False):
         raise GraphError(
@@ -144,13 +144,13 @@ def passage_of(connection: Connection, direction: int) -> Passage | None:
         )
     if connection.reverses:
         return REVERSED
-    if up.sequence and down.sequence and connection.delay * direction > 0:
+    if up.sequence and down.sequence and connection._delay * direction > 0:
         return AROUND
     if up.sequence and down.sequence:
-        late = connection.delay or connection.downstream_node.aggregation != "sum"
+        late = connection._delay or connection._downstream.aggregation != "sum"
         return LATE if late else None
     if not up.sequence and not down.sequence:
-        if connection.delay:
+        if connection._delay:
             raise GraphError(
                 f"{connection.label}: neither end has a time axis, so the delay means nothing; "
                 f"make both sequences"
@@ -169,7 +169,7 @@ def passage_of(connection: Connection, direction: int) -> Passage | None:
 
 def timelines(connection: Connection) -> tuple[Timeline, Timeline]:
     """Return the timelines of both ends."""
-    return connection.upstream_node.layer.timeline, connection.downstream_node.layer.timeline
+    return connection._upstream.layer.timeline, connection._downstream.layer.timeline
 
 
 def _step(connection: Connection, timeline: Timeline) -> int:
