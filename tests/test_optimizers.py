@@ -295,6 +295,11 @@ def test_bad_options_are_refused_in_a_sentence(spec, error, says):
         get_optimizer(spec)
 
 
+def test_an_option_that_there_is_not_cannot_be_set():
+    with pytest.raises(UnknownNameError, match="unknown option 'momentun' of sgd: did you mean"):
+        SGD().momentun = 0.9
+
+
 def test_arrays_that_do_not_match_are_refused():
     with pytest.raises(
         ShapeError, match=r"g is float64 of shape \(3,\), but the weights are float64"

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import OptionError, ShapeError
+from neurograph.errors import OptionError, ShapeError, unknown
 from neurograph.lines import Lines
 from neurograph.options import config_of, number, whole
 from neurograph.train.inline import run_lines
@@ -88,6 +88,9 @@ class Optimizer:
             raise OptionError(f"{self.name}: give only one of {' and '.join(clips)}")
 
     def __setattr__(self, what: str, value: Any) -> None:
+        options = [each.name for each in fields(self)]
+        if what not in options:
+            raise unknown("option", what, options, of=self.name)
         if what == "learning_rate":
             value = get_schedule(value)
         elif what in _LIMITS and not (value is None and what in _MAY_BE_NONE):
