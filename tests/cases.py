@@ -21,6 +21,7 @@ from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOne
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.temporal import FoldConnections, StepConnections
+from neurograph.layer_functions import LayerNormalization
 
 SHIPPED = [name for name in ACTIVATIONS if name in _SHIPPED]
 
@@ -308,14 +309,20 @@ _row(
 )
 
 
-def _normalised_twice() -> Network:
-    x, z = ng.Input((3,), name="x"), ng.Input((3,), name="z")
-    normal = ng.BatchNormalization(momentum=0.5)
-    branches = [normal(ng.Dense(4, activation="tanh")(each)) for each in (x, z)]
-    return Network(inputs=[x, z], outputs=ng.Dense(2)(ng.Multiply()(branches)))
+def _normalised_twice(recipe: Callable[[], Any]) -> Callable[[], Network]:
+    def build() -> Network:
+        x, z, normal = ng.Input((3,), name="x"), ng.Input((3,), name="z"), recipe()
+        branches = [normal(ng.Dense(4, activation="tanh")(each)) for each in (x, z)]
+        return Network(inputs=[x, z], outputs=ng.Dense(2)(ng.Multiply()(branches)))
+
+    return build
 
 
-_row("batch_normalization_called_twice", _normalised_twice)
+_row(
+    "batch_normalization_called_twice",
+    _normalised_twice(lambda: ng.BatchNormalization(momentum=0.5)),
+)
+_row("layer_normalization_called_twice", _normalised_twice(ng.LayerNormalization))
 _stack("layer_normalization", (4,), lambda: ng.Dense(5), lambda: ng.LayerNormalization())
 _stack("layer_normalization_axes", (3, 2, 4), lambda: ng.LayerNormalization(axis=(-3, -1)))
 _stack("layer_normalization_plain", (4,), lambda: ng.LayerNormalization(center=False, scale=False))
@@ -413,6 +420,16 @@ def _elman(delay: int = 1, steps: int | None = None) -> Callable[[], Network]:
     return build
 
 
+def _normalised_state() -> Network:
+    x = ng.Input((None, 3))
+    affine = {each: ng.Parameter(shape=(4,), name=each) for each in ("gamma", "beta")}
+    h = Layer((4,), kind="state", activation=LayerNormalization(affine), sequence=True)
+    h.parameters = {"recurrent": ng.Parameter(shape=(4, 4), name="recurrent"), **affine}
+    OneToOneConnections(ng.Dense(4)(x), h)
+    DenseConnections(h, h, h.parameters["recurrent"], delay=1)
+    return Network(inputs=x, outputs=ng.Dense(2)(h))
+
+
 def _last_step() -> Network:
     x = ng.Input((4, 3))
     fold = Layer((3,), kind="fold", sequence=True, steps=4)
@@ -448,6 +465,7 @@ _row("repeated_each", _repeated_each)
 _row("delay_one", _elman(), "sequence", "cycle")
 _row("delay_two", _elman(2), "sequence", "cycle")
 _row("delay_minus_one", _elman(-1), "sequence", "cycle")
+_row("layer_normalization_cycle", _normalised_state, "sequence", "cycle")
 _row("fold_and_step", _last_step, "sequence", "cycle")
 _row("one_minus", _one_minus)
 

@@ -679,7 +679,7 @@ def test_drop_dead_keeps_what_a_later_step_of_the_loop_reads() -> None:
     assert forward_of(found) == forward_of(before)
 
 
-@pytest.mark.parametrize("op", ["apply_gradient", "normalize_gradient"])
+@pytest.mark.parametrize("op", ["apply_gradient", "normalize_gradient", "layer_norm_gradient"])
 def test_drop_dead_keeps_what_writes_gradients_beside_its_output(op: str) -> None:
     before = program(
         """

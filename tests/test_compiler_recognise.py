@@ -409,6 +409,19 @@ def test_explain_counts_connections_weights_and_work() -> None:
     assert sum(row.connections for row in explained.rows) == len(net.connections)
 
 
+def test_explain_names_the_functions_of_whole_layers_with_their_weights() -> None:
+    made = [ng.LayerNormalization(), ng.BatchNormalization(), ng.LocalResponseNormalization()]
+    net = ng.Network([ng.Input((3,)), *made, ng.Dense(2, activation="softmax")])
+    rows = [row for row in net.compile().explain().rows if not row.connections]
+    assert [(row.block, row.kernel, row.parameters) for row in rows] == [
+        ("layer_normalization", "layer_norm", 6),
+        ("batch_normalization", "normalize", 12),
+        ("local_response_normalization", "apply", 0),
+        ("dense", "softmax", 0),
+    ]
+    assert rows[0].reason == "each sample by its own mean and variance"
+
+
 def test_explain_of_an_irregular_graph_is_a_table() -> None:
     assert str(compile_case("handmade_lateral").explain()) == (
         """\

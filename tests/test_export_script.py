@@ -16,7 +16,8 @@ from neurograph.compiler import export
 NAMES = [
     "dense_softmax", "activation_gelu", "activation_selu", "conv2d_same_strides", "conv2d_groups",
     "conv1d_causal", "depthwise_multiplier", "max_pooling2d_same", "average_pooling2d_same",
-    "batch_normalization_image", "residual", "inception", "several_ends", "handmade",
+    "batch_normalization_image", "layer_normalization_axes", "layer_normalization_cycle",
+    "residual", "inception", "several_ends", "handmade",
     "handmade_aggregations", "handmade_lateral", "handmade_both_ways", "handmade_convolution",
     "handmade_lstm_turned", "handmade_pooling", "pruned", "simple_rnn", "lstm",
     "lstm_backwards", "gru", "gru_before", "delay_two",
@@ -105,7 +106,7 @@ def test_an_activation_of_ones_own_is_named(tmp_path: Path) -> None:
 
 
 def test_what_has_no_text_is_named(tmp_path: Path) -> None:
-    model = ng.Network([ng.Input((4,)), ng.LayerNormalization()]).compile()
-    with pytest.raises(ng.GraphError, match="layer_normalization"):
+    model = ng.Network([ng.Input((4,)), ng.LocalResponseNormalization()]).compile()
+    with pytest.raises(ng.GraphError, match="local_response_normalization"):
         model.export(tmp_path / "net.py")
     assert not list(tmp_path.iterdir())

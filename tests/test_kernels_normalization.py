@@ -7,7 +7,12 @@ import pytest
 from memory import taken
 
 from neurograph.errors import ShapeError
-from neurograph.kernels import normalization
+from neurograph.kernels import layer_normalization, normalization
+from neurograph.kernels.layer_normalization import (
+    LayerNormWorkspace,
+    layer_norm,
+    layer_norm_gradient,
+)
 from neurograph.kernels.normalization import (
     BatchNormWorkspace,
     batch_norm,
@@ -162,9 +167,100 @@ def test_inference_goes_by_the_given_statistics():
     np.testing.assert_allclose(out, right, rtol=0, atol=1e-12)
 
 
+LAYER_CASES = {  # shape of a sample, batch, axes
+    **{name: (*case, (-1,)) for name, case in CASES.items()},
+    "all axes": ((6, 4, 5), 3, (-3, -2, -1)),
+    "last two": ((3, 5, 2), 4, (-2, -1)),
+    "columns": ((3, 5, 2), 4, (-2,)),
+    "first and last": ((3, 5, 2), 4, (-3, -1)),
+    "long lines": ((2, 3000), 3, (-1,)),
+}
+
+
+def layer_arrays(shape, batch, axes, dtype="float64"):
+    x, *_, d_out = arrays(shape, batch)
+    gamma, beta = np.random.default_rng(5).standard_normal((2, *(shape[axis] for axis in axes)))
+    return [each.astype(dtype) for each in (x, gamma, beta, d_out)]
+
+
+def run_layer(x, gamma, beta, d_out, axes, accumulate=False, team=None, batch=None):
+    """Two training steps; the second finds used scratch memory."""
+    workspace = LayerNormWorkspace(x.shape[1:], batch or len(x), x.dtype, team, axes)
+    sizes = [x.shape[axis] for axis in axes]
+    for _ in range(2):
+        out, d_x = np.empty_like(x), np.full_like(x, 1 if accumulate else np.nan)
+        d_gamma, d_beta = np.ones((2, *sizes), x.dtype)
+        layer_norm(x, gamma, beta, out, workspace)
+        layer_norm_gradient(x, gamma, d_out, d_gamma, d_beta, d_x, workspace, accumulate)
+    return out, d_gamma, d_beta, d_x
+
+
+@pytest.mark.parametrize("block", [layer_normalization.NUMBERS, 20])
+@pytest.mark.parametrize("name", LAYER_CASES)
+def test_layer_norm_is_that_of_pytorch(name, block, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(layer_normalization, "NUMBERS", block)
+    axes = LAYER_CASES[name][2]
+    x, gamma, beta, d_out = layer_arrays(*LAYER_CASES[name])
+    inputs, scale, shift = (torch.tensor(each, requires_grad=True) for each in (x, gamma, beta))
+    back = [axis for axis in range(-x.ndim, 0) if axis not in axes] + list(axes)
+    moved = inputs.permute([axis + x.ndim for axis in back])
+    out = torch.nn.functional.layer_norm(moved, gamma.shape, scale, shift, eps=1e-3)
+    out = out.permute(np.argsort(back).tolist())
+    out.backward(torch.tensor(d_out))
+    right = [each.numpy() for each in (out.detach(), scale.grad, shift.grad, inputs.grad)]
+    plain, added = (run_layer(x, gamma, beta, d_out, axes, accumulate=a) for a in (False, True))
+    for more, found, expected in zip((0, 1, 1, 0), plain, right, strict=True):
+        np.testing.assert_allclose(found, more + expected, rtol=0, atol=1e-10)
+    for more, found, expected in zip((0, 1, 1, 1), added, right, strict=True):
+        np.testing.assert_allclose(found, more + expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["image", "vector", "two samples", "batch of 1", "columns"])
+def test_threads_share_layer_norm_and_repeat_bit_for_bit(name, monkeypatch):
+    pytest.importorskip("threadpoolctl")
+    monkeypatch.setattr(layer_normalization, "WORTH", 0)
+    *case, axes = LAYER_CASES[name]
+    data, team = (*layer_arrays(*case, axes), axes), Team(2)
+    alone, together, again = (run_layer(*data, team=each) for each in (None, team, team))
+    for found, right, repeated in zip(together, alone, again, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(found, repeated)
+
+
+@pytest.mark.parametrize("name", ["sequence", "first and last"])
+def test_layer_norm_without_scale_and_shift_in_place_and_with_a_smaller_batch(name):
+    *case, axes = LAYER_CASES[name]
+    x, gamma, _, d_out = layer_arrays(*case, axes)
+    plain = run_layer(x, None, None, d_out, axes)
+    ones = run_layer(x, np.ones_like(gamma), np.zeros_like(gamma), d_out, axes, batch=9)
+    for found, right in zip(plain, ones, strict=True):
+        np.testing.assert_allclose(found, right, rtol=0, atol=1e-14)
+    workspace = LayerNormWorkspace(x.shape[1:], len(x), x.dtype, axes=axes)
+    layer_norm_gradient(x, None, d_out, None, None, d_out, workspace)
+    np.testing.assert_array_equal(d_out, plain[3])
+    layer_norm(x, None, None, x, workspace)
+    np.testing.assert_array_equal(x, plain[0])
+
+
+def test_layer_norm_loses_no_digits_far_from_zero():
+    """In single precision, a thousand deviations from zero."""
+    rng = np.random.default_rng(3)
+    x = (1000 + rng.standard_normal((64, 300))).astype("float32")
+    double, d_out = x.astype(float), rng.standard_normal(x.shape)
+    right = run_layer(double, None, None, d_out, (-1,))
+    found = run_layer(x, None, None, d_out.astype("float32"), (-1,))
+    for each, expected in zip(found, right, strict=True):
+        np.testing.assert_allclose(each, expected, rtol=0, atol=2e-3)
+
+
 def test_nothing_is_allocated_in_steady_state():
     x, gamma, beta, d_out = arrays((32, 32, 16), 16, "float32")
-    batch = BatchNormWorkspace((32, 32, 16), 16, "float32")
+    batch, layer, turned = (
+        BatchNormWorkspace((32, 32, 16), 16, "float32"),
+        LayerNormWorkspace((32, 32, 16), 16, "float32"),
+        LayerNormWorkspace((32, 16, 32), 16, "float32", axes=(-2,)),
+    )
     moving = np.zeros(16, "float32"), np.ones(16, "float32")
     out, d_x, d_gamma = np.empty_like(x), np.empty_like(x), np.empty_like(gamma)
 
@@ -172,6 +268,10 @@ def test_nothing_is_allocated_in_steady_state():
         batch_norm(x, gamma, beta, out, batch, relu=True)
         batch_norm_gradient(x, gamma, out, d_out, d_gamma, None, d_x, batch)
         batch_norm_inference(x, gamma, beta, *moving, out, batch)
+        for workspace, shape in ((layer, x.shape), (turned, (16, 32, 16, 32))):
+            given, result, deltas, change = (a.reshape(shape) for a in (x, out, d_out, d_x))
+            layer_norm(given, gamma, beta, result, workspace)
+            layer_norm_gradient(given, gamma, deltas, d_gamma, None, change, workspace)
 
     assert taken(step) < 40_000  # statistics of the channels, views; x has a million bytes
 

@@ -215,6 +215,9 @@ STEADY = [
     "people",
     "conv2d_two",
     "pooled_convolution",
+    "layer_normalization",
+    "layer_normalization_axes",
+    "layer_normalization_sequence",
     "skip",
     "pruned",
     "delay_two",
@@ -259,6 +262,7 @@ def test_blas_starts_no_threads_beside_a_team(units: int, alone: bool) -> None:
     layers = [ng.Input((8, 8, 3)), ng.Conv2D(4, 3), ng.Flatten(), ng.Dense(units), ng.Dense(1)]
     model = Network(layers).compile(threads=2)
     plan, seen = model.executable.plan(Mode(), Sizes(2)), []
+    model.executable.feed(Mode(), plan, [np.zeros((2, 8, 8, 3))])
 
     class Numbers:
         """NumPy, but the threads of BLAS are written down at every product."""

@@ -511,6 +511,12 @@ def test_program_is_drawn_and_leaves_the_network_alone():
     assert "backward" in words_of(picture)
 
 
+def test_program_shows_layer_normalisation():
+    picture = ng.Network([ng.Input((3,)), ng.LayerNormalization()]).render(view="program")
+    words = words_of(picture)
+    assert {"layer_norm", "layer_norm_gradient", "layer_normalization_gamma"} <= set(words.split())
+
+
 def boxes_of_program(picture) -> dict[str, str]:
     """Return the statements drawn, with what they cost, by the names of their boxes."""
     found = [

@@ -110,9 +110,10 @@ def add_backward(
     backward = Backward(program, options.dtype, roots, options.truncate)
     targets = _add_losses(backward, lowering, options)
     for statement in statements(program.forward):
-        if statement.op == "apply":  # the function adds to the gradients of its own parameters
+        if statement.op in ("apply", "layer_norm"):  # they add to the gradients of parameters
             for ref in statement.inputs[1:]:
-                backward.builder.emit("fill", backward.of(ref), accumulate=False, value=0)
+                if statement.op == "apply" or backward.wanted(ref):
+                    backward.builder.emit("fill", backward.of(ref), accumulate=False, value=0)
     backward.run(program.forward)
     _add_penalties(backward, lowering)
     _zero_untouched(backward)

@@ -121,6 +121,13 @@ class Builder:
         )
         (self.steps if self._loop is None else self._loop).append(statement)
 
+    @property
+    def latest(self) -> Statement:
+        """The statement that was added last."""
+        found = (self.steps if self._loop is None else self._loop)[-1]
+        assert isinstance(found, Statement)
+        return found
+
     def whole(self, name: str) -> str:
         """Return the array of which ``name`` is the part between its history: the history too."""
         array = self.arrays[name]

@@ -36,6 +36,13 @@ from neurograph.parameter import Parameter
 BundleLowering = Callable[["Lowering", Any, Ref], None]
 BUNDLES: dict[type[Bundle], BundleLowering] = {}
 FUNCTIONS: dict[type, Callable[[Lowering, Layer, Ref, Ref], None]] = {}
+FUNCTION_REASONS = {
+    "softmax": "powers over their sum, along the last axis",
+    "layer_norm": "each sample by its own mean and variance",
+    "normalize": "by mean and variance of the batch",
+    "rescale": "by the moving mean and variance",
+    "apply": "no kernel of its own: the function is called",
+}
 CELLS: dict[str, Callable[[Lowering, list[Layer]], bool]] = {}
 
 
@@ -353,6 +360,14 @@ class Lowering:
             )
 
     def _apply(self, layer: Layer, net: Ref, out: Ref) -> None:
+        """Lower the function of a whole layer, and say so in the table."""
+        self._lower_function(layer, net, out)
+        assert layer.function is not None
+        kernel = self.builder.latest.op
+        weights = sum(each.size for each in layer.function.parameters.values())
+        self.add_row(layer.name, kernel, FUNCTION_REASONS[kernel], 0, weights)
+
+    def _lower_function(self, layer: Layer, net: Ref, out: Ref) -> None:
         special = FUNCTIONS.get(type(layer.function))
         if isinstance(layer.function, Softmax):
             self.builder.emit("softmax", out, net, accumulate=False)

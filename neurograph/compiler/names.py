@@ -21,6 +21,7 @@ _KERNEL_HOMES = {
     "neurograph.kernels.cells": "Cell cell_forward cell_backward last_memory",
     "neurograph.kernels.normalization": "BatchNormWorkspace batch_norm batch_norm_inference "
     "batch_norm_gradient",
+    "neurograph.kernels.layer_normalization": "LayerNormWorkspace layer_norm layer_norm_gradient",
 }
 KERNELS = {name: home for home, names in _KERNEL_HOMES.items() for name in names.split()}
 

@@ -6,7 +6,7 @@ from neurograph.compiler.lower import FUNCTIONS, Lowering
 from neurograph.compiler.names import identifier
 from neurograph.compiler.program import Ref
 from neurograph.graph.layer import Layer
-from neurograph.layer_functions import BatchNormalization
+from neurograph.layer_functions import BatchNormalization, LayerNormalization
 
 
 def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -> None:
@@ -43,4 +43,22 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
     )
 
 
+def _layer_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -> None:
+    function = layer.function
+    assert isinstance(function, LayerNormalization)
+    found = function.parameters
+    lowering.builder.emit(
+        "layer_norm",
+        out,
+        net,
+        *(lowering.parameter(found[name]) for name in ("gamma", "beta") if name in found),
+        accumulate=False,
+        axes=function.axes,
+        scale=int("gamma" in found),
+        center=int("beta" in found),
+        epsilon=function.epsilon,
+    )
+
+
 FUNCTIONS[BatchNormalization] = _batch_normalization
+FUNCTIONS[LayerNormalization] = _layer_normalization

@@ -25,7 +25,7 @@ class Workspace:
         self.given, self.options = given, options
 
 
-ConvolutionWorkspace = PoolingWorkspace = BatchNormWorkspace = Workspace
+ConvolutionWorkspace = PoolingWorkspace = BatchNormWorkspace = LayerNormWorkspace = Workspace
 
 
 def windows(x: Any, g: Any, fill: float) -> Any:
@@ -76,6 +76,17 @@ def batch_norm_inference(
     out[...] = (x - mean) * scale + (0.0 if beta is None else beta)
     if relu:
         np.maximum(out, 0, out=out)
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, out: Any, workspace: Any) -> None:
+    """Normalise every sample by its own mean and variance over some axes."""
+    axes = workspace.options["axes"]
+    shape = [x.shape[k] if k in axes else 1 for k in range(axes[0], 0)]
+    difference = x - x.mean(axis=axes, keepdims=True)
+    variance = (difference**2).mean(axis=axes, keepdims=True)
+    normal = difference / np.sqrt(variance + workspace.options["epsilon"])
+    scale = 1.0 if gamma is None else gamma.reshape(shape)
+    out[...] = normal * scale + (0.0 if beta is None else beta.reshape(shape))
 
 
 def csr_matvecs(

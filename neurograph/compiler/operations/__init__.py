@@ -7,6 +7,7 @@ from neurograph.compiler.operations import (  # noqa: F401 (each fills its rows 
     basic,
     edges,
     elementwise,
+    layer_normalization,
     layer_wise,
     lookup,
     normalization,

@@ -24,11 +24,12 @@ def split(statement: Statement) -> tuple[Ref, Ref | None, Ref | None, list[Ref]]
     return x, gamma, beta, rest
 
 
-def _vector(e: Emitter, ref: Ref | None) -> str:
+def vector(e: Emitter, ref: Ref | None) -> str:
+    """Return gamma, beta or one of their gradients as an argument; they may be missing."""
     return "None" if ref is None else e.name(ref)
 
 
-def _samples(e: Emitter, ref: Ref) -> str:
+def samples(e: Emitter, ref: Ref) -> str:
     """Return an operand with all leading axes in one."""
     lead = e.lead(ref)
     if lead == 1:
@@ -83,8 +84,8 @@ def _emit_normalize(e: Emitter, statement: Statement) -> None:
     workspace = _workspace(e, statement, x)
     relu = ", relu=True" if statement.get("relu") else ""
     e.line(
-        f"batch_norm({_samples(e, x)}, {_vector(e, gamma)}, {_vector(e, beta)}, "
-        f"{_samples(e, statement.out)}, {workspace}{relu})"
+        f"batch_norm({samples(e, x)}, {vector(e, gamma)}, {vector(e, beta)}, "
+        f"{samples(e, statement.out)}, {workspace}{relu})"
     )
 
 
@@ -95,11 +96,11 @@ def _emit_normalize_gradient(e: Emitter, statement: Statement) -> None:
     d_gamma = rest.pop(0) if statement.get("to_gamma") else None
     d_beta = rest.pop(0) if statement.get("to_beta") else None
     workspace = _workspace(e, statement, x)
-    shown = "None" if out is None else _samples(e, out)
+    shown = "None" if out is None else samples(e, out)
     add = ", accumulate=True" if statement.accumulate else ""
     e.line(
-        f"batch_norm_gradient({_samples(e, x)}, {_vector(e, gamma)}, {shown}, {_samples(e, d)}, "
-        f"{_vector(e, d_gamma)}, {_vector(e, d_beta)}, {_samples(e, statement.out)}, "
+        f"batch_norm_gradient({samples(e, x)}, {vector(e, gamma)}, {shown}, {samples(e, d)}, "
+        f"{vector(e, d_gamma)}, {vector(e, d_beta)}, {samples(e, statement.out)}, "
         f"{workspace}{add})"
     )
 
@@ -116,8 +117,8 @@ def _emit_rescale(e: Emitter, statement: Statement) -> None:
     workspace = _workspace(e, statement, x)
     relu = ", relu=True" if statement.get("relu") else ""
     e.line(
-        f"batch_norm_inference({_samples(e, x)}, {_vector(e, gamma)}, {_vector(e, beta)}, "
-        f"{e.name(mean)}, {e.name(variance)}, {_samples(e, statement.out)}, {workspace}{relu})"
+        f"batch_norm_inference({samples(e, x)}, {vector(e, gamma)}, {vector(e, beta)}, "
+        f"{e.name(mean)}, {e.name(variance)}, {samples(e, statement.out)}, {workspace}{relu})"
     )
 
 

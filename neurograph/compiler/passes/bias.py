@@ -7,7 +7,7 @@ from dataclasses import replace
 from neurograph.compiler.program import Array, Program, Ref, Statement, View, statements
 
 ELEMENTWISE = ("activate", "multiply", "softmax", "copy")  # they write to any view
-WHOLE = ("normalize", "rescale")  # they read arrays in one piece
+WHOLE = ("normalize", "rescale", "layer_norm")  # they read arrays in one piece
 SMALL = 64  # above so many inputs or outputs the product is worth more than the calls saved
 
 

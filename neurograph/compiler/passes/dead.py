@@ -7,7 +7,14 @@ from dataclasses import replace
 from neurograph.compiler.program import Loop, Program, Statement, Step, map_statements, statements
 
 # operations that write more than their output: a loss, or gradients of parameters beside it
-WRITES_MORE = ("loss", "penalty", "normalize_gradient", "apply_gradient", "cell_gradient")
+WRITES_MORE = (
+    "loss",
+    "penalty",
+    "normalize_gradient",
+    "layer_norm_gradient",
+    "apply_gradient",
+    "cell_gradient",
+)
 
 
 def drop_dead(program: Program) -> Program:
