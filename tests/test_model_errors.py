@@ -322,6 +322,9 @@ WRONG_KINDS: dict[str, Callable[[Network], Any]] = {
     "EarlyStopping: monitor must be a string, got 5": lambda _: ng.EarlyStopping(5),
     "from_edges: expected a file or a list of edges": lambda _: ng.from_edges(5),
     "from_graphml: the file must be a path, got 5": lambda _: ng.from_graphml(5),
+    "a model keeps its optimizer: compile": lambda net: setattr(
+        net.compile(dtype="float64"), "optimizer", "sgd"
+    ),
     "explain: there is no sample 'a'": lambda net: net.node("dense[0]").explain(sample="a"),
     "explain: limit must be a number": lambda net: net.node("dense[0]").explain(limit="a"),
     "gradient_check: give a network (a model's": lambda net: ng.gradient_check(

@@ -22,6 +22,7 @@ from neurograph.options import random_generator, whole
 from neurograph.parameter import Array
 from neurograph.train.arrays import as_inputs, as_sample_weights, as_targets, same_length
 from neurograph.train.metric import Metric
+from neurograph.train.optimizer import Optimizer
 from neurograph.train.optimizers import get_optimizer
 from neurograph.train.outputs import get_loss_weights, get_losses, get_metrics, score_names
 from neurograph.train.update import Update, carry_state
@@ -86,7 +87,7 @@ class Model(ModelVerbs):
             threads = whole("compile: threads", threads, least=1)
         self.network = network
         self.truncate = _checked_pieces(network, truncate)
-        self.optimizer = get_optimizer(optimizer)
+        self._optimizer = get_optimizer(optimizer)
         self.losses = get_losses(network, loss)
         followed = get_metrics(network, metrics)
         self.metrics: list[Metric] = [metric for _, metric in followed]
@@ -121,6 +122,18 @@ class Model(ModelVerbs):
             fresh = Update(self.executable.arena, self.optimizer)
             carry_state(self.update, fresh, self._moved(fresh))
             self._start_update(fresh)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer; its learning rate may be set between steps, another one is compiled."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: object) -> None:
+        raise OptionError(
+            f"a model keeps its optimizer: compile the network again with {short(optimizer)}, or "
+            f"set model.optimizer.learning_rate"
+        )
 
     def _start_update(self, update: Update) -> None:
         self.update = update
