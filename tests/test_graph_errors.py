@@ -326,6 +326,9 @@ def test_a_label_may_be_a_number_where_there_is_one_output(layered):
     same = ng.Network([2, 3, 1], seed=0)
     errors = layered.train(labels, rows, 0.5, 3, explicit=True)
     assert errors == pytest.approx(same.train(labels, rows, 0.5, 3), rel=1e-12)
+    walked, compiled = ng.Network([1, 1], seed=0), ng.Network([1, 1], seed=0)
+    errors = walked.train(labels, [0.5, 2], 0.5, 3, explicit=True)
+    assert errors == pytest.approx(compiled.train(labels, [0.5, 2], 0.5, 3), rel=1e-12)
     assert layered.train_one_sample(1, rows[0], 0.5) == pytest.approx(
         same.train_one_sample([1.0], rows[0], 0.5), rel=1e-12
     )

@@ -103,7 +103,10 @@ def get_gradient(network: Network, label: Any, sample: Any) -> dict[str, Array]:
 def _rows(network: Network, kind: str, given: Any, what: str) -> list[Any]:
     """Return what is given for each sample: a list where there are several inputs or outputs."""
     try:
-        columns = [list(each) for each in array_of_each(network, kind, given, what)]
+        columns = [
+            [[each] if np.isscalar(each) else each for each in column]  # of the only node
+            for column in array_of_each(network, kind, given, what)
+        ]
     except TypeError:
         raise DataError(f"{what}: expected an array, a row a sample, got {short(given)}") from None
     if len({len(each) for each in columns}) > 1:
