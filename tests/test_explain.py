@@ -181,3 +181,54 @@ def test_nodes_along_trees_are_explained_in_the_network_of_one_tree():
         with pytest.raises(ng.GraphError, match=r"goes along trees.*ng.tree_network\(net, tree\)"):
             net.layer(name)[0].explain()
     assert "net = the sum of weight * output over 3 connections" in net.layer("dense")[0].explain()
+
+
+def test_what_goes_back_in_time_and_begins_with_given_states_adds_up():
+    """What a step takes is read where it was; initial states get what the first step returns."""
+    x, begin = ng.Input((None, 2)), ng.Dense(3, name="begin")
+    first = ng.Input((2,))
+    turned = ng.SimpleRNN(3, go_backwards=True, return_sequences=True, name="turned")
+    h = turned(x, initial_state=begin(first))
+    net = ng.Network(inputs=[x, first], outputs=ng.Dense(1)(h), seed=0)
+    generator = np.random.default_rng(0)
+    inputs = [generator.normal(size=(2, 4, 2)), generator.normal(size=(2, 2))]
+    net.compile(dtype="float64").inspect(inputs, generator.normal(size=(2, 4, 1)))
+    checked = 0
+    for name in ("turned/hidden", "turned", "begin", "input"):
+        layer = net.layer(name)
+        for step in range(4 if layer.sequence else 1):
+            text = layer[1].explain(sample=1, step=step if layer.sequence else -1)
+            for total in ("net", "what comes back"):
+                for block in re.findall(rf"((?:    .+\n)+) +{total} = (.+)", text):
+                    rows = [float(row.rsplit("= ")[1]) for row in block[0].splitlines()]
+                    assert sum(rows) == pytest.approx(float(block[1]), rel=1e-4, abs=1e-5)
+                    checked += 1
+            assert "masked" not in text
+    assert checked > 15
+    assert "turned/hidden[0][begin]" in net.layer("begin")[1].explain()
+
+
+def test_masked_steps_are_told():
+    net = ng.Network([ng.Input((None, 2)), ng.Masking(), ng.GRU(2, name="gru"), ng.Dense(1)])
+    x = np.ones((1, 4, 2))
+    x[0, 2] = 0.0
+    net.compile(dtype="float64").inspect(x, [[1.0]])
+    hidden = net.layer("gru/hidden")[0]
+    assert "that of the step before: the step is masked" in hidden.explain(step=2)
+    assert "the step is masked" not in hidden.explain(step=3)
+    assert "masked steps, which repeat it" in hidden.explain(step=1)
+    with pytest.raises(ng.DataError, match="masked steps of layer 'gru"):
+        net.trace(x[0], [1.0])
+
+
+def test_kept_states_are_not_guessed():
+    net = ng.Network([ng.Input((None, 1)), ng.SimpleRNN(2, stateful=True, name="rnn")], seed=0)
+    net.trace([[1.0], [2.0]], [0.5, 0.5])  # begins anew
+    net.predict([[1.0], [2.0]])
+    with pytest.raises(ng.DataError, match=r"goes on from the batch before.*net.reset_states\(\)"):
+        net.trace([[1.0], [2.0]], [0.5, 0.5])
+    net.compile(dtype="float64").inspect([[[1.0], [2.0]]], [[0.5, 0.5]])
+    hidden = net.layer("rnn/hidden")[0]
+    assert "net = the sum" in hidden.explain(step=1)
+    with pytest.raises(ng.DataError, match="is not kept; look at a later step"):
+        hidden.explain(step=0)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from cases import CASES
 
 import neurograph as ng
 
@@ -29,19 +30,21 @@ def lines_of(text):
 FUNCTIONS = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "sigmoid_slope": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+    "tanh": np.tanh,
+    "tanh_slope": lambda z: 1 - np.tanh(z) ** 2,
     "relu": lambda z: max(z, 0.0),
     "relu_slope": lambda z: float(z > 0.0),
 }
 
 
-def assert_true(lines):
-    """Calculate all that is said to be equal, line by line."""
+def assert_true(lines, atol=1e-6):
+    """Calculate all that is said to be equal, line by line, from numbers of six digits."""
     for line in lines:
         values = []
         for each in line.split(" = ")[1:]:
             code = each.partition(", of")[0].replace("'", "_slope").replace("^", "**")
             values.append(eval(code, {"max": max}, FUNCTIONS))
-        np.testing.assert_allclose(values, values[-1], rtol=2e-5, atol=1e-6, err_msg=line)
+        np.testing.assert_allclose(values, values[-1], rtol=2e-5, atol=atol, err_msg=line)
 
 
 def test_every_line_of_a_trace_is_true():
@@ -82,6 +85,22 @@ def test_the_part_and_the_whole_of_a_shared_weight_are_told_apart(aggregation):
     assert all(text.endswith(whole) for text in shared)
     assert sum(parts) == pytest.approx(w.gradient.item(), rel=1e-5)
     assert whole[2:].split()[1] in net.trace([1.0, -2.0], [1.0], format="latex")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lstm_turned", "lstm_frozen_states", "lstm_states_backwards", "simple_rnn_called_twice"],
+)
+def test_traces_of_recurrent_layers_are_true(name):
+    """Turned sequences, initial states that are learned, and an output that is asked for twice."""
+    net, generator = CASES[name].build(), np.random.default_rng(0)
+    x = [generator.normal(size=(3,) * p.layer.sequence + tuple(p.shape)) for p in net.inputs]
+    outputs = net.predict(x if len(x) > 1 else x[0], explicit=True)
+    several = isinstance(outputs, list)
+    y = [generator.normal(size=np.shape(each)) for each in (outputs if several else [outputs])]
+    text = net.trace(x if len(x) > 1 else x[0], y if several else y[0])
+    assert len(lines_of(text)) > 60
+    assert_true(lines_of(text), atol=5e-5)
 
 
 def test_a_trace_through_time_shows_every_step_and_sums_gradients():

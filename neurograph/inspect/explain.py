@@ -22,6 +22,7 @@ _COMBINED = {
     "product": "net = the product of weight * output over",
 }
 
+CLOSE = 1e-5  # so far apart, relatively, float32 may be
 _PARTIAL = " * d net / d (weight * output)"
 
 
@@ -130,6 +131,9 @@ def _is_output(node: Node) -> bool:
 
 
 def _forward(node: Node, reading: Reading, limit: int) -> str:
+    if reading.held(node):
+        kept = number(reading.value(node, "output"))
+        return f"forward\n  output = {kept}, that of the step before: the step is masked"
     signals = reading.signals(node)
     net, output = reading.value(node, "net"), reading.value(node, "output")
     products = [weight * arriving for _, weight, arriving in signals]
@@ -163,12 +167,11 @@ def _source(connection: Connection) -> str:
 
 def _backward(node: Node, reading: Reading, limit: int) -> str:
     delta = reading.value(node, "delta")
-    terms = []
-    for connection in node.downstream:
-        back, weight = reading.returning(connection), float(connection.weight)
-        name = connection.downstream_node.label
-        late = f"[t{connection.delay:+d}]" if connection.delay else ""
-        terms.append(Term(f"{name}{late}", weight, back, weight * back))
+    if reading.held(node):
+        return f"backward\n  delta = {number(delta)}, the step is masked"
+    terms = [
+        Term(name, weight, back, weight * back) for name, weight, back in reading.sent_back(node)
+    ]
     partials = (
         _PARTIAL
         if any(each.downstream_node.aggregation != "sum" for each in node.downstream)
@@ -183,9 +186,13 @@ def _backward(node: Node, reading: Reading, limit: int) -> str:
     slope = float(
         node.activation.derivative(reading.value(node, "net"), reading.value(node, "output"))
     )
+    rest = delta / slope - returned if slope else 0.0
     if _is_output(node) and slope:
-        terms.append(Term("the loss itself", result=delta / slope - returned))
-        returned = delta / slope
+        terms.append(Term("the loss itself", result=rest))
+        returned += rest
+    elif abs(rest) > CLOSE * sum(abs(term.result or 0.0) for term in terms):
+        terms.append(Term("masked steps, which repeat it", result=rest))
+        returned += rest
     lines = _sent_back(terms, limit, returned, partials)
     if node.takes_connections:
         product = f"{number(slope)} * {number(returned)} = {number(delta)}"
@@ -215,7 +222,7 @@ def _gradients(node: Node, reading: Reading, limit: int) -> str:
             continue
         back = -delta * reading.partial(connection)
         term = Term(_source(connection), back, arriving, back * arriving)
-        if not isclose(connection.gradient, back * arriving, rel_tol=1e-5):  # float32 may be so far
+        if not isclose(connection.gradient, back * arriving, rel_tol=CLOSE):
             term.note = f"  of {number(connection.gradient)} in all"
         terms.append(term)
     if not terms:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import OptionError
+from neurograph.errors import DataError, OptionError
 from neurograph.graph.connection import Connection
 from neurograph.graph.layer import ZEROS, Layer
 from neurograph.graph.node import Node, aggregate
@@ -23,10 +23,13 @@ class Reading:
         Its number in the batch; 0 for a run of one sample.
     step : int
         The step of time; without meaning outside of time.
+    fresh : bool
+        Whether it is known that stateful layers began the run anew.
     """
 
     sample: int
     step: int
+    fresh: bool = False
 
     @classmethod
     def of(cls, node: Node, sample: int, step: int) -> Reading:
@@ -50,7 +53,10 @@ class Reading:
         if node.is_constant:
             return 1.0 if what == "output" else 0.0
         layer = node.layer
-        values = np.asarray(getattr(layer, f"_{what}")[node.index])
+        store = getattr(layer, f"_{what}")
+        if store is ZEROS:  # the net of an input, the delta where no gradient was asked for
+            return 0.0
+        values = np.asarray(store[node.index])
         _, steps = extent(layer)
         if steps is not None:
             values = values[..., self.step if step is None else step]
@@ -69,14 +75,25 @@ class Reading:
         if not up.layer.sequence or not down.layer.sequence:
             return self.value(up, "output")
         _, steps = extent(up.layer)
-        there = at - connection.delay
+        there = (steps or 1) - 1 - at if connection.reverses else at - connection.delay
         if 0 <= there < (steps or 1):
             return self.value(up, "output", there)
         return self.initial(up)
 
     def initial(self, node: Node) -> float:
-        """Return the output of a node outside of time."""
+        """Return the output of a node outside of time.
+
+        Raises
+        ------
+        DataError
+            It is that of the batch before, which a stateful layer has forgotten since.
+        """
         layer = node.layer
+        if layer.stateful and not self.fresh:
+            raise DataError(
+                f"{node.label} is stateful, and the state with which the run began is not kept; "
+                f"look at a later step"
+            )
         if layer.members is not None:
             return float(node.initial)
         start = layer.initial
@@ -107,6 +124,39 @@ class Reading:
         place = next(k for k, (each, _, _) in enumerate(signals) if each is connection)
         return float(partials[place])
 
+    def held(self, node: Node) -> bool:
+        """Whether the step is masked, so that the output of the step before is repeated."""
+        mask = node.layer.mask
+        return mask is not None and self.value(mask.own_node(0), "output") == 0.0
+
+    def sent_back(self, node: Node) -> list[tuple[str, float, float]]:
+        """Return, of all that reads a node, name, weight, and downstream deltas times partials.
+
+        That is its connections, and those of a layer whose initial state it is.
+        """
+        found = []
+        for connection in node.downstream:
+            late = f"[t{connection.delay:+d}]" if connection.delay else ""
+            name = f"{connection.downstream_node.label}{late}"
+            found.append((name, float(connection.weight), self.returning(connection)))
+        network = node.layer.network
+        for layer in network.all_layers if network is not None else ():
+            if layer.initial is node.layer:
+                for connection in layer.own_node(node.index).downstream:
+                    name = f"{connection.downstream_node.label}[begin]"
+                    found.append((name, float(connection.weight), self._at_begin(connection)))
+        return found
+
+    def _at_begin(self, connection: Connection) -> float:
+        """Return what a connection returns from the steps at which it reads an initial state."""
+        down = connection.downstream_node
+        _, steps = extent(down.layer)
+        return sum(
+            self.value(down, "delta", at) * self.partial(connection, at)
+            for at in range(steps or 0)
+            if connection.delay and not 0 <= at - connection.delay < (steps or 0)
+        )
+
     def returning(self, connection: Connection) -> float:
         """Return what comes back through a connection: downstream deltas times partials."""
         up, down = connection.upstream_node, connection.downstream_node
@@ -120,6 +170,8 @@ class Reading:
         if not down.layer.sequence:
             return self.value(down, "delta") * self.partial(connection)
         ahead = [self.step + connection.delay] if up.layer.sequence else range(steps or 1)
+        if connection.reverses:
+            ahead = [(steps or 1) - 1 - self.step]
         return sum(
             self.value(down, "delta", there) * self.partial(connection, there)
             for there in ahead

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from neurograph.errors import DataError, GraphError, unknown
 from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
+from neurograph.graph.states import stateful_layers
 from neurograph.inspect.reading import Reading, extent
 from neurograph.inspect.writing import FORMATS, Writing
 from neurograph.interpret.forward import forward, taken
@@ -45,7 +48,7 @@ def trace(
     GraphError
         The network has more connections.
     DataError
-        `x` is a batch of samples.
+        `x` is a batch of samples or has masked steps; a stateful layer has a state already.
     ShapeError, UnknownNameError
         Something does not fit; the format is not known.
 
@@ -78,10 +81,22 @@ def trace(
             f"network {network.name!r} has {count:,} connections, a trace writes out {limit:,}; "
             f"look at single nodes with node.explain(), or raise limit="
         )
+    for layer in stateful_layers(network):
+        if layer.state is not None:
+            raise DataError(
+                f"network {network.name!r}: layer {layer.name!r} goes on from the batch before, "
+                f"which a trace does not tell; call net.reset_states() first"
+            )
     if y is None:
         forward(network, x)
     else:
         get_gradient(network, y, x)
+    for layer in network.all_layers:
+        if layer.mask is not None and not np.all(layer.mask.output):
+            raise DataError(
+                f"network {network.name!r}: masked steps of layer {layer.name!r} repeat what was, "
+                f"which a trace does not tell; give a sequence without them"
+            )
     walk = Walk.of(network)
     if walk.batch:
         raise DataError(
@@ -142,7 +157,7 @@ class Tracing:
         ]
 
     def _forward(self, node: Node, step: int | None) -> list[str]:
-        writing, reading = self.writing, Reading(0, step or 0)
+        writing, reading = self.writing, Reading(0, step or 0, fresh=True)
         output = self.writing.plain(reading.value(node, "output"))
         name = writing.output(node, step)
         if not node.takes_connections:
@@ -161,12 +176,10 @@ class Tracing:
 
     # backward ---------------------------------------------------------------------------------
 
-    def _errors(self, y: Any) -> dict[tuple[int, int | None], tuple[float, float]]:
-        """Return label and output of every output node at every step."""
-        import numpy as np
-
+    def _errors(self, y: Any) -> dict[tuple[int, int | None], list[tuple[float, float]]]:
+        """Return labels and output of every output node at every step: one for each output."""
         labels = list(y) if len(self.network.outputs) > 1 else [y]
-        found = {}
+        found: dict[tuple[int, int | None], list[tuple[float, float]]] = {}
         for port, label in zip(self.network.outputs, labels, strict=True):
             outputs, nodes = np.asarray(taken(port, "output")), self._nodes(port)
             rows = outputs.reshape(-1, len(nodes)).tolist()
@@ -174,7 +187,7 @@ class Tracing:
             for step, (row, line) in enumerate(zip(rows, wanted, strict=True)):
                 for node, value, target in zip(nodes, row, line, strict=True):
                     key = (id(node), step if port.layer.sequence else None)
-                    found[key] = (target, value)
+                    found.setdefault(key, []).append((target, value))
         return found
 
     @staticmethod
@@ -185,22 +198,24 @@ class Tracing:
     def backward(self, y: Any) -> list[list[str]]:
         """Return the lines of the error and of the deltas, from the outputs to the inputs."""
         errors = self._errors(y)
-        squares = [self.writing.square(*each) for each in errors.values()]
-        value = sum((label - output) ** 2 for label, output in errors.values()) / 2
+        pairs = [pair for each in errors.values() for pair in each]
+        squares = [self.writing.square(*pair) for pair in pairs]
+        value = sum((label - output) ** 2 for label, output in pairs) / 2
         lines = [[self.writing.symbol("E"), self.writing.half(squares), self.writing.plain(value)]]
         for node, step in reversed(self.moments):
             if node.takes_connections and node.layer.role != "noise":
-                lines.append(self._delta(node, step, errors.get((id(node), step))))
+                lines.append(self._delta(node, step, errors.get((id(node), step), ())))
         return lines
 
-    def _delta(self, node: Node, step: int | None, error: tuple[float, float] | None) -> list[str]:
-        writing, reading = self.writing, Reading(0, step or 0)
+    def _delta(
+        self, node: Node, step: int | None, errors: Sequence[tuple[float, float]]
+    ) -> list[str]:
+        writing, reading = self.writing, Reading(0, step or 0, fresh=True)
         terms, total = [], 0.0
-        if error is not None:
-            terms.append(writing.difference(*error))
-            total += error[0] - error[1]
-        for connection in node.downstream:
-            back, weight = reading.returning(connection), float(connection.weight)
+        for label, output in errors:
+            terms.append(writing.difference(label, output))
+            total += label - output
+        for _, weight, back in reading.sent_back(node):
             terms.append(writing.product(weight, back))
             total += weight * back
         delta = self.writing.plain(reading.value(node, "delta"))
@@ -236,7 +251,7 @@ class Tracing:
         _, steps = extent(node.layer)
         terms, total = [], 0.0
         for step in range(steps or 1):
-            reading = Reading(0, step)
+            reading = Reading(0, step, fresh=True)
             arriving = reading.arriving(connection)
             if arriving is None:
                 continue
