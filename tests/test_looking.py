@@ -30,6 +30,8 @@ def lines_of(text):
 FUNCTIONS = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "sigmoid_slope": lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+    "softplus": lambda z: np.log1p(np.exp(z)),
+    "softplus_slope": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
     "tanh_slope": lambda z: 1 - np.tanh(z) ** 2,
     "relu": lambda z: max(z, 0.0),
