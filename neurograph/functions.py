@@ -3,8 +3,8 @@
 An activation is elementwise. Where the derivative jumps, the points are listed as ``kinks``, so
 that a gradient check can tell a kink from a mistake. ``lines`` and ``gradient_lines`` are the same
 arithmetic in place, over the slots ``x`` (net), ``y`` (output) and ``d`` (gradient with respect to
-the output, turned into the gradient with respect to the net); where they are absent the compiler
-calls the functions.
+the output, turned into the gradient with respect to the net); where they are absent, in activations
+of one's own, the compiler calls the functions.
 """
 
 from __future__ import annotations
@@ -95,6 +95,9 @@ def _zero(net: Any, _: Any) -> Any:
     return np.zeros_like(net)
 
 
+_NORMAL = f"np.multiply(x, {1 / math.sqrt(2)}, out=t)\nerf(t, out=t)\nt += 1\nt *= 0.5"
+_LOGISTIC = "np.multiply(x, 0.5, out=t)\nnp.tanh(t, out=t)\nt += 1\nt *= 0.5"
+
 _ROWS = [
     Activation(
         "identity", lambda net: net, _one, "any number; Keras calls it linear", analytic=True,
@@ -128,11 +131,19 @@ _ROWS = [
         "leaky_relu", lambda net: np.where(net > 0, net, LEAKY_SLOPE * net),
         lambda net, _: np.where(net > 0, 1.0, LEAKY_SLOPE),
         "any number; slope 0.2 below 0", (0.0,),
-        lines=Lines(f"np.multiply(x, {LEAKY_SLOPE}, out=y)\nnp.maximum(x, y, out=y)"),
+        lines=Lines(f"np.multiply(x, {LEAKY_SLOPE}, out=t)\nnp.maximum(x, t, out=y)", ("t",)),
+        gradient_lines=Lines(
+            f"np.greater(y, 0, out=m)\nt[...] = m\nnp.maximum(t, {LEAKY_SLOPE}, out=t)\nd *= t",
+            ("t",), ("m",),
+        ),
     ),
     Activation(
         "elu", lambda net: np.where(net > 0, net, np.expm1(np.minimum(net, 0.0))),
         lambda net, y: np.where(net > 0, 1.0, y + 1.0), "-1 and up; alpha 1", (),
+        lines=Lines(
+            "np.minimum(x, 0, out=t)\nnp.expm1(t, out=t)\nnp.maximum(x, 0, out=y)\ny += t", ("t",)
+        ),
+        gradient_lines=Lines("np.minimum(y, 0, out=t)\nt += 1\nd *= t", ("t",)),
     ),
     Activation(
         "selu",
@@ -140,22 +151,47 @@ _ROWS = [
         * np.where(net > 0, net, SELU_ALPHA * np.expm1(np.minimum(net, 0.0))),
         lambda net, y: np.where(net > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA),
         "self-normalising with lecun_normal weights", (0.0,),
+        lines=Lines(
+            f"np.minimum(x, 0, out=t)\nnp.expm1(t, out=t)\nt *= {SELU_ALPHA}\n"
+            f"np.maximum(x, 0, out=y)\ny += t\ny *= {SELU_SCALE}", ("t",)
+        ),
+        gradient_lines=Lines(
+            f"np.greater(y, 0, out=m)\nnp.add(y, {SELU_SCALE * SELU_ALPHA}, out=t)\n"
+            f"np.copyto(t, {SELU_SCALE}, where=m)\nd *= t", ("t",), ("m",)
+        ),
     ),
-    Activation("gelu", _gelu, _d_gelu, "x times the normal distribution function (exact)"),
+    Activation(
+        "gelu", _gelu, _d_gelu, "x times the normal distribution function (exact)",
+        lines=Lines(f"{_NORMAL}\nnp.multiply(x, t, out=y)", ("t",)),
+        gradient_lines=Lines(
+            f"{_NORMAL}\nnp.multiply(x, x, out=u)\nu *= -0.5\nnp.exp(u, out=u)\nu *= x\n"
+            f"u *= {1 / math.sqrt(2 * math.pi)}\nt += u\nd *= t", ("t", "u")
+        ),
+    ),
     Activation(
         "softplus", _softplus, lambda net, _: _sigmoid(net), "0 and up; a smooth relu",
         lines=Lines("np.logaddexp(x, 0, out=y)"),
+        gradient_lines=Lines(
+            "np.negative(y, out=t)\nnp.expm1(t, out=t)\nnp.negative(t, out=t)\nd *= t", ("t",)
+        ),
     ),
     Activation(
         "swish", lambda net: net * _sigmoid(net),
         lambda net, y: y + _sigmoid(net) * (1.0 - y), "x sigmoid(x); Keras also calls it silu",
-        analytic=True,
+        analytic=True, lines=Lines(f"{_LOGISTIC}\nnp.multiply(x, t, out=y)", ("t",)),
+        gradient_lines=Lines(
+            f"{_LOGISTIC}\nnp.subtract(1, y, out=u)\nu *= t\nu += y\nd *= u", ("t", "u")
+        ),
     ),
     Activation(
         "hard_sigmoid", lambda net: np.clip(net / 6.0 + 0.5, 0.0, 1.0),
         lambda net, _: np.where((net > -3.0) & (net < 3.0), 1.0 / 6.0, 0.0),
         "0..1, straight between -3 and 3", (-3.0, 3.0),
         lines=Lines("np.multiply(x, 1 / 6, out=y)\ny += 0.5\nnp.clip(y, 0, 1, out=y)"),
+        gradient_lines=Lines(
+            f"np.abs(x, out=t)\nnp.less(t, 3, out=m)\nt[...] = m\nt *= {1 / 6}\nd *= t",
+            ("t",), ("m",),
+        ),
     ),
     Activation("sin", np.sin, lambda net, _: np.cos(net), "-1..1, periodic", analytic=True,
                lines=Lines("np.sin(x, out=y)"),
@@ -164,6 +200,7 @@ _ROWS = [
         "gaussian", lambda net: np.exp(-net * net), lambda net, y: -2.0 * net * y,
         "0..1, a bump around 0", analytic=True,
         lines=Lines("np.multiply(x, x, out=y)\nnp.negative(y, out=y)\nnp.exp(y, out=y)"),
+        gradient_lines=Lines("np.multiply(x, y, out=t)\nt *= -2\nd *= t", ("t",)),
     ),
     Activation(
         "exp", np.exp, lambda _, y: y, "above 0", analytic=True,
@@ -172,6 +209,7 @@ _ROWS = [
     Activation(
         "reciprocal", lambda net: 1.0 / net, lambda _, y: -y * y, "undefined at 0", analytic=True,
         lines=Lines("np.divide(1, x, out=y)"),
+        gradient_lines=Lines("np.multiply(y, y, out=t)\nnp.negative(t, out=t)\nd *= t", ("t",)),
     ),
 ]  # fmt: skip
 

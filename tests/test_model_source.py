@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import CASES
+from both_ways import compile_case
+from cases import CASES, SHIPPED
 
 import neurograph as ng
 from neurograph.compiler.executable import TRAIN, Mode
@@ -215,7 +216,6 @@ STEADY = [
     "people",
     "conv2d_two",
     "pooled_convolution",
-    "layer_normalization",
     "layer_normalization_axes",
     "layer_normalization_sequence",
     "skip",
@@ -253,6 +253,13 @@ def test_a_step_allocates_nothing_in_steady_state(name: str) -> None:
     assert f"{plan.bytes:,} bytes without parameters" in repr(plan)
     assert peak < 100_000
     assert held[2] - held[1] < 1_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_text_has_every_activation_and_its_derivative_in_place(name: str) -> None:
+    source = compile_case(f"activation_{name}").source
+    assert "given[" not in source
+    assert "get_activation" not in source
 
 
 @pytest.mark.parametrize(("units", "alone"), [(4, True), (4000, False)])

@@ -14,6 +14,7 @@ Indices = NDArray[np.int64]
 _KERNEL_HOMES = {
     "neurograph.kernels.edges": "edge_dots",
     "scipy.sparse._sparsetools": "csr_matvecs csc_matvecs",
+    "scipy.special": "erf",
     "neurograph.kernels.convolution": "ConvolutionWorkspace convolve convolve_input_gradient "
     "convolve_weight_gradient",
     "neurograph.kernels.pooling": "PoolingWorkspace max_pool max_pool_gradient average_pool "

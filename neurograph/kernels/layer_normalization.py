@@ -75,7 +75,7 @@ class LayerNormWorkspace:
             places, fits = prod(row) // units, max(RUN // units, 1)
             row = (units * max(k for k in range(1, min(fits, places) + 1) if places % k == 0),)
         self.row = row
-        self.rows = max(NUMBERS // prod(row), 1)
+        self.rows = min(max(NUMBERS // prod(row), 1), batch * prod(self.shape) // prod(row))
         lines = self.rows * prod(row) // units
         self.average = np.full((units, 1), 1 / units, dtype)
         self.weighted = self.average.copy()

@@ -29,8 +29,9 @@ def runs_in_place(activation: Activation) -> bool:
     """Whether the output may overwrite the net input while the lines run."""
     if activation.lines is None:
         return False
-    _, *later = activation.lines.text.splitlines()
-    return not any(re.search(r"\bx\b", line) for line in later)
+    lines = activation.lines.text.splitlines()
+    first = next(k for k, line in enumerate(lines) if re.search(r"^y\b|out=y\b", line))
+    return not any(re.search(r"\bx\b", line) for line in lines[first + 1 :])
 
 
 # activate: out = function(net)
