@@ -8,6 +8,7 @@ import pytest
 import neurograph as ng
 from neurograph.graph.bundles import DenseConnections
 from neurograph.graph.layer import Layer
+from neurograph.graph.verbs import _OF_A_MODEL
 
 
 def nodes(*names: str) -> list[ng.Node]:
@@ -347,3 +348,12 @@ def test_long_values_are_shown_in_one_short_line():
         ng.Perceptron(2).predict(np.full((50, 40), np.nan))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 200
+
+
+def test_what_only_a_model_can_do_says_to_compile(layered):
+    with pytest.raises(AttributeError, match=r"no attribute 'fit'; compile it first: net\.compile"):
+        layered.fit([[1.0, 2.0]], [1.0])
+    with pytest.raises(AttributeError, match=r"no attribute 'pedict'$"):
+        layered.pedict([1.0, 2.0])
+    assert all(hasattr(layered.compile(), name) for name in _OF_A_MODEL)
+    assert not hasattr(layered, "fit")

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from neurograph.train.model import Model
 
 
+_OF_A_MODEL = (
+    *("fit", "evaluate", "train_on_batch", "test_on_batch", "gradients", "inspect"),
+    *("export", "source", "program", "plan", "explain"),
+)
+
+
 class TutorialVerbs:
     """What the tutorial's network can do: predict and train sample by sample, node by node."""
 
@@ -285,6 +291,18 @@ class PictureVerbs:
 
 class NetworkVerbs(PictureVerbs, TutorialVerbs):
     """What a network can do, besides being a graph."""
+
+    if not TYPE_CHECKING:  # else no misspelt attribute would be found
+
+        def __getattr__(self, name: str) -> Any:
+            """Say that what only models can do needs a model."""
+            cure = (
+                f"; compile it first: net.compile(optimizer, loss).{name}"
+                if name in _OF_A_MODEL
+                else ""
+            )
+            said = f"{type(self).__name__!r} object has no attribute {name!r}{cure}"
+            raise AttributeError(said, name=name, obj=self)
 
     def compile(
         self,
