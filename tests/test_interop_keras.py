@@ -164,6 +164,24 @@ def test_masks_of_functional_models_are_known_without_their_operators(keras_floa
     )
 
 
+def test_both_ways_apart_are_read_with_their_states(keras_float64):
+    layers = keras_float64.layers
+    x = keras_float64.Input((5, 2))
+    apart = layers.Bidirectional(
+        layers.LSTM(3, return_sequences=True, return_state=True), merge_mode=None
+    )
+    ahead, back, *states = apart(layers.Masking()(x))
+    model = keras_float64.Model(x, [ahead, layers.Dense(2)(back), *states])
+    values = np.random.default_rng(0).normal(size=(4, 5, 2))
+    values[0, 3:] = values[2, 1] = 0.0
+    net = ng.from_keras(model)
+    found = net.compile(dtype="float64").predict(values)
+    for ours, theirs in zip(found, model(values), strict=True):
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=2e-5, atol=2e-6)
+    for ours, theirs in zip(net.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_calls_without_a_counterpart_are_refused(keras):
     layers, ops = keras.layers, keras.ops
     steps, mask = keras.Input((5, 3)), keras.Input((5,), dtype="bool")

@@ -283,7 +283,7 @@ def test_masks_go_with_the_layers_that_hand_them_on():
     h = ng.Bidirectional(ng.GRU(3, return_sequences=True))(ng.Dropout(0.1)(h))
     joined = ng.Add()([ng.Dense(5)(h), ng.Dense(5)(h)])
     last = ng.LSTM(2)(ng.LayerNormalization()(joined))
-    for layer in (last.gate("hidden"), last.gate("cell"), h.gate("forward")):
+    for layer in (last.gate("hidden"), last.gate("cell"), h.gate("forward").gate("hidden")):
         assert layer.mask.incoming[0].source is mask
     assert ng.LSTM(2)(ng.Input((None, 3))).gate("hidden").mask is None
     other = ng.Masking()(ng.Input((7, 5), sequence=True))

@@ -212,6 +212,23 @@ def test_what_does_not_count_is_left_out_as_in_keras(keras_float64, layers):
         np.testing.assert_allclose(one, its, **KERAS)
 
 
+@pytest.mark.filterwarnings("ignore:Layer 'flatten.* was passed an input with a mask:UserWarning")
+def test_both_ways_apart_have_zeros_where_no_step_counts_as_in_keras(keras_float64):
+    def chosen(start, k, network):
+        x = start((STEPS, 3))
+        both = k.Bidirectional(k.LSTM(2, return_sequences=True), merge_mode=None)
+        ahead, back = both(k.Masking()(x))
+        return network(inputs=x, outputs=[ahead, k.Flatten()(back), k.GRU(2)(back)])
+
+    net = chosen(ng.Input, ng, ng.Network)
+    twin = chosen(keras_float64.Input, keras_float64.layers, keras_float64.Model)
+    twin.set_weights(net.get_weights())
+    x, _, _ = padded()
+    for one, its in zip(net.compile(dtype="float64").predict(x), twin(x), strict=True):
+        np.testing.assert_allclose(one, its.detach().numpy(), **KERAS)
+    assert net.layer("forward_lstm").gate("hidden").mask is not None
+
+
 def test_the_mean_of_no_step_is_0():
     net = ng.Network([ng.Input((STEPS, 3)), ng.Masking(), ng.GlobalAveragePooling1D()])
     x = np.zeros((2, STEPS, 3))

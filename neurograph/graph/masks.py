@@ -48,18 +48,20 @@ def mask_of(layer: Layer) -> Layer | None:
 
 
 def _common_mask(layer: Layer, below: list[Layer]) -> Layer | None:
-    masks = [mask_of(each) for each in below]
-    if all(masks) and len({id(_unfolded(each)) for each in masks}) > 1:
+    masks = [mask for each in below if (mask := mask_of(each)) is not None]
+    if len(masks) < len(below):
+        return None
+    if len({id(unfolded(each)) for each in masks}) > 1:
         raise GraphError(
             f"{layer.name or layer.kind!r} merges layers with different masks; say which holds: "
             f"ng.LSTM(8)(x, mask=layer)"
         )
-    return masks[0] if all(masks) else None
+    return masks[0]
 
 
-def _unfolded(mask: Layer | None) -> Layer | None:
+def unfolded(mask: Layer) -> Layer:
     """Return the mask that a mask in time was folded from, or itself."""
-    first = mask.incoming[0] if mask is not None and mask.incoming else None
+    first = mask.incoming[0] if mask.incoming else None
     return first.source if isinstance(first, FoldConnections) else mask
 
 

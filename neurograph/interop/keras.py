@@ -137,7 +137,8 @@ class _Calls:
         made = list(found) if isinstance(found, (list, tuple)) else [found]
         values = _values(layer)
         if first and values:
-            self.weights.append((str(layer.name), _parameters(made[0]), values))
+            own = {id(each): each for one in made for each in _parameters(one)}
+            self.weights.append((str(layer.name), list(own.values()), values))
         return made
 
     def _piece(self, layer: Any, kind: str, sources: list[Layer]) -> Layer:

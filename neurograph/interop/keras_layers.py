@@ -98,7 +98,8 @@ def _options(
     known = {each.name for each in fields(recipe) if each.init}
     found: dict[str, Any] = {}
     for option, value in config.items():
-        if option in IGNORED or option.endswith("_initializer") or value is None:
+        unset = value is None and option != "merge_mode"
+        if option in IGNORED or option.endswith("_initializer") or unset:
             continue
         if option in known:
             found[option] = _value(label, option, value)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurograph.errors import GraphError, OptionError
-from neurograph.graph.bundles import DenseConnections, OneToOneConnections
+from neurograph.graph.bundles import OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.masks import mask_of
-from neurograph.layers.masking import counts_under
 from neurograph.layers.recipe import Recipe, put_under
 from neurograph.layers.recurrent import Recurrent
 
@@ -138,13 +137,8 @@ class Bidirectional(Recipe):
         root = self.make(
             (2 * units if beside else units,), both, aggregation=MERGE_MODES[self.merge_mode]
         )
-        mask = both[0].mask if root.sequence else None
-        counts = None if mask is None else counts_under(root, mask)
         for number, (way, made) in enumerate(zip(self._ways, both, strict=True)):
             put_under(root, way, made)
-            if counts is not None:
-                made = _counted(made, counts)
-                put_under(root, f"{way}_counted", made)
             OneToOneConnections(made, root, target_start=(number * units if beside else 0,))
         return root
 
@@ -154,13 +148,3 @@ class Bidirectional(Recipe):
         for way, made in zip(self._ways, both, strict=True):
             made.kind = f"{way}_{made.kind}"
             made.name = f"{name}_{way}" if name else ""
-
-
-def _counted(states: Layer, counts: Layer) -> Layer:
-    """Return states that are 0 at the steps that do not count, as Keras has them here."""
-    made = Layer(
-        states.shape, kind="counted", aggregation="product", sequence=True, steps=states.steps
-    )
-    OneToOneConnections(states, made)
-    DenseConnections(counts, made, None)
-    return made

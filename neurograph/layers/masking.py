@@ -13,6 +13,7 @@ from typing import Any
 from neurograph.errors import ShapeError
 from neurograph.graph.bundles import BiasConnections, DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
+from neurograph.graph.masks import unfolded
 from neurograph.graph.temporal import FoldConnections
 from neurograph.layers.recipe import Recipe, put_under
 from neurograph.options import number
@@ -95,7 +96,7 @@ def mask_in_time(mask: Layer) -> Layer:
 
 def counts_under(root: Layer, mask: Layer) -> Layer:
     """Return which steps of a mask count as 1 or 0: itself, or a part of ``root`` that says so."""
-    if mask.activation.name == "step":
+    if unfolded(mask).activation_name == "step":
         return mask
     made = _block(mask, mask.shape, "counts", activation="step", aggregation="max")
     put_under(root, "counts", made)

@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from neurograph.errors import GraphError, OptionError, ShapeError
-from neurograph.graph.bundles import OneToOneConnections
+from neurograph.graph.bundles import DenseConnections, OneToOneConnections
 from neurograph.graph.layer import Layer
 from neurograph.graph.masks import mask_of
 from neurograph.graph.temporal import FoldConnections, ReverseConnections, StepConnections
 from neurograph.layer_functions import resolve_activation
 from neurograph.layers.cell import Cell, cell_parameters
-from neurograph.layers.masking import mask_in_time
+from neurograph.layers.masking import counts_under, mask_in_time
 from neurograph.layers.recipe import ActivationSpec, Recipe, put_under
 from neurograph.options import number
 
@@ -141,7 +141,8 @@ class Recurrent(Recipe):
     ) -> tuple[Layer, list[Layer]]:
         """Make the layer; return it and, with ``return_state``, its final states.
 
-        With ``aligned`` the states of a layer that goes backwards stay at their steps of time.
+        With ``aligned`` the states of a layer that goes backwards stay at their steps of time, and
+        are 0 at the steps that a mask leaves out, as Keras has them in ``Bidirectional``.
         """
         source = self.one(source)
         valid = mask_of(source) if mask is None else self.one(mask)
@@ -153,7 +154,8 @@ class Recurrent(Recipe):
                 f"before it"
             )
         turned = self.go_backwards and self.return_sequences and not aligned
-        is_root = self.return_sequences and not turned
+        counted = self.return_sequences and aligned and valid is not None
+        is_root = self.return_sequences and not turned and not counted
         hidden = self._hidden(sequence, is_root)
         columns = {gate: self.column(gate) for gate in self.gates}
         cell = Cell(columns, sequence, hidden, -1 if self.go_backwards else 1)
@@ -171,8 +173,11 @@ class Recurrent(Recipe):
             cell.parts["fold"] = sequence
         self._mask(cell, valid, turned)
         self._begin(cell, initial_state)
-        root = hidden if is_root else self._above(cell)
-        return root, self._finish(cell, root)
+        root = hidden if is_root else self._above(cell, turned)
+        finals = self._finish(cell, root)
+        if counted and valid is not None:
+            root.parts["mask"] = valid
+        return root, finals
 
     def _hidden(self, sequence: Layer, is_root: bool) -> Layer:
         activation, aggregation = self.hidden_activation(), self.hidden_aggregation
@@ -246,14 +251,23 @@ class Recurrent(Recipe):
             what = f"{self.label}: the initial state of {name!r}"
             cell.parts[name].initial = _checked_state(what, state, self.units)
 
-    def _above(self, cell: Cell) -> Layer:
-        """Make the layer above the states: the last of them, or all of them turned round."""
+    def _above(self, cell: Cell, turned: bool) -> Layer:
+        """Make the layer above the states: the last, all turned round, or those that count."""
         hidden = cell.hidden
-        made = self.make((self.units,), [hidden], sequence=self.return_sequences)
-        if self.return_sequences:
+        counted = self.return_sequences and not turned
+        made = self.make(
+            (self.units,),
+            [hidden],
+            aggregation="product" if counted else "sum",
+            sequence=self.return_sequences,
+        )
+        if turned:
             ReverseConnections(hidden, made)
-        else:
+        elif not self.return_sequences:
             StepConnections(hidden, made, step=self._last)
+        elif hidden.mask is not None:
+            OneToOneConnections(hidden, made)
+            DenseConnections(counts_under(made, hidden.mask), made, None)
         return made
 
     @property

@@ -72,8 +72,9 @@ def ordered_parameters(network: Network) -> dict[str, Parameter]:
     """Return the parameters by name, in Keras's order."""
     named = {id(parameter): (name, parameter) for name, parameter in network.parameters.items()}
     members: dict[int, list[Layer]] = {}
+    halves = _halves(_sources(network))
     for layer in network.all_layers:
-        members.setdefault(id(layer.top), []).append(layer)
+        members.setdefault(id(halves.get(id(layer.top), layer.top)), []).append(layer)
     found = {
         id(parameter): named[id(parameter)]
         for root in operations(network)
@@ -89,7 +90,7 @@ def operations(network: Network) -> list[Layer]:
     Of layers that share their weights only the first made is there, as one operation.
     """
     sources = _sources(network)
-    first = _first_of_shared(list(sources.values()))
+    first = _first_of_shared(list(sources.values()), _halves(sources))
     order = _walk([port.layer.top for port in network.outputs], sources)
     met = {id(layer): place for place, layer in enumerate(order.met)}
     depths: dict[int, int] = {}
@@ -123,12 +124,29 @@ def _sources(network: Network) -> Sources:
     return found
 
 
-def _first_of_shared(rows: list[tuple[Layer, list[Layer]]]) -> dict[int, Layer]:
+def _halves(sources: Sources) -> dict[int, Layer]:
+    """Return the forward layer of each backward one: the two that ``Bidirectional`` left apart."""
+    ahead: dict[tuple[int, ...], list[Layer]] = {}
+    for layer, below in sources.values():
+        if layer.kind.startswith("forward_"):
+            ahead.setdefault(tuple(map(id, below)), []).append(layer)
+    found = {}
+    for layer, below in sources.values():
+        waiting = ahead.get(tuple(map(id, below)))
+        if layer.kind.startswith("backward_") and waiting:
+            found[id(layer)] = waiting.pop(0)
+    return found
+
+
+def _first_of_shared(
+    rows: list[tuple[Layer, list[Layer]]], halves: dict[int, Layer]
+) -> dict[int, Layer]:
     owners: dict[int, Layer] = {}
     first: dict[int, Layer] = {}
     for layer, _ in rows:
         keys = [id(parameter) for parameter in layer.parameters.values()]
-        first[id(layer)] = next((owners[key] for key in keys if key in owners), layer)
+        one = halves.get(id(layer), layer)
+        first[id(layer)] = next((owners[key] for key in keys if key in owners), one)
         for key in keys:
             owners.setdefault(key, first[id(layer)])
     return first
