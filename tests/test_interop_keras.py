@@ -120,6 +120,10 @@ def refused(keras):
             picture,
             layers.UpSampling2D(interpolation="bilinear", name="up"),
         ],
+        "(PReLU): slopes above 1 are not known": [
+            picture,
+            layers.PReLU(keras.initializers.Constant(2.0)),
+        ],
         "data_format='channels_first'": [
             picture,
             layers.MaxPooling2D(2, data_format="channels_first"),

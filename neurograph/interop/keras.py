@@ -152,6 +152,8 @@ class _Calls:
             if kind == "Subtract":
                 return subtracted(sources, name)
             (source,) = sources
+            if kind == "PReLU" and (values[0] > 1.0).any():
+                raise GraphError("slopes above 1 are not known here")
             made, parameters = PIECES[kind](layer.get_config(), source, name)
         except (NeurographError, ValueError) as error:
             raise GraphError(f"from_keras: layer {label!r} ({kind}): {error}") from error
