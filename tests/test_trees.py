@@ -523,6 +523,26 @@ def test_a_tree_lstm_learns_boolean_expressions_and_goes_on_to_deeper_ones():
     assert loss < 0.2
 
 
+def test_small_batches_keep_blas_to_one_thread(monkeypatch):
+    pool = pytest.importorskip("threadpoolctl")
+    net = ng.Network([ng.Input((50,)), ng.ChildSumTreeLSTM(50)], seed=0)
+    trees = [(None, [(np.ones(50), [])] * 3)] * 30
+    found = []
+    with pool.threadpool_limits(2, "blas"):
+        model = net.compile("sgd", "mse")
+        cell, forward = model.executable.cell, model.executable.cell.forward
+
+        def observed(*given):
+            infos = pool.threadpool_info()
+            found.append({each["num_threads"] for each in infos if each["user_api"] == "blas"})
+            forward(*given)
+
+        monkeypatch.setattr(cell, "forward", observed)
+        model.predict(trees)
+        model.predict(trees[:2])  # too little for BLAS to divide
+    assert found == [{1}, {2}]
+
+
 def test_training_counts_nodes_weighs_them_and_can_be_taken_up_again(tmp_path):
     net, trees, rng = drawn(lstm_of_nodes, count=10)
     y = targets_for(net, trees, rng)

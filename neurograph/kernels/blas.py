@@ -39,6 +39,11 @@ def find_libraries() -> None:
     _libraries[:] = [each for each in controllers if each.user_api == "blas"]
 
 
+def has_threads() -> bool:
+    """Tell whether a library that was found uses more than one thread."""
+    return any(library.get_num_threads() > 1 for library in _libraries)
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Keep products single-threaded meanwhile, in all threads of the process."""

@@ -23,7 +23,7 @@ from neurograph.compiler.storage import Sizes
 from neurograph.graph.layer import Layer
 from neurograph.graph.masks import Masks
 from neurograph.graph.network import Network
-from neurograph.kernels.blas import find_libraries, single_threaded
+from neurograph.kernels.blas import find_libraries, has_threads, single_threaded
 from neurograph.layer_functions import BatchNormalization
 from neurograph.lines import Lines
 from neurograph.parameter import Array
@@ -80,6 +80,7 @@ class TreeExecutable:
         self._passes = checked_passes(passes)
         if find_spec("threadpoolctl") is not None:
             find_libraries()
+        self.blas_has_threads = has_threads()
         self._version = -1
         self._homes: list[tuple[Any, Array]] = []
         self.arena: Arena
@@ -315,8 +316,10 @@ class TreeRun:
 
     def _threads(self) -> AbstractContextManager[None]:
         """Return what keeps BLAS to one thread meanwhile, where more are slower."""
-        work = self.forest.nodes * self.executable.parts.layer.size**2
-        return single_threaded() if work in ONE_THREAD else nullcontext()
+        executable = self.executable
+        work = self.forest.nodes * executable.parts.layer.size**2
+        held = executable.blas_has_threads and work in ONE_THREAD
+        return single_threaded() if held else nullcontext()
 
     def outputs(self) -> list[Array]:
         """Return the outputs, one row for each tree or node."""
