@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from both_ways import compile_case
 from cases import CASES, SHIPPED
+from memory import taken
 
 import neurograph as ng
 from neurograph.compiler.executable import TRAIN, Mode
@@ -260,6 +261,15 @@ def test_the_text_has_every_activation_and_its_derivative_in_place(name: str) ->
     source = compile_case(f"activation_{name}").source
     assert "given[" not in source
     assert "get_activation" not in source
+
+
+@pytest.mark.parametrize("name", ["leaky_lstm", "lstm_activations", "handmade_aggregations"])
+def test_parts_of_arrays_are_neither_copied_nor_gathered_anew(name: str) -> None:
+    """NumPy copies what has gaps for np.dot, and gathers what ``x[rows] += y`` adds to."""
+    case = CASES[name]
+    model = case.network().compile("adam", case.loss, threads=1)
+    inputs, targets = model._checked(*case.data(model.network, 8192))
+    assert taken(lambda: model.step(inputs, targets)) < 140_000
 
 
 @pytest.mark.parametrize(("units", "alone"), [(4, True), (4000, False)])

@@ -276,7 +276,7 @@ class Emitter:
             self.line(text)
 
     def dot(self, left: str, right: str, out: str, plain: bool) -> None:
-        """Add a matrix product; ``plain``: the output is a contiguous matrix."""
+        """Add a matrix product; ``plain``: no operand has gaps, which np.dot would copy."""
         function = "np.dot" if plain else "np.matmul"
         self.line(f"{function}({left}, {right}, out={out})")
 

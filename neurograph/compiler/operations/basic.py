@@ -109,7 +109,12 @@ def _emit_scatter(e: Emitter, statement: Statement) -> None:
     index = f"(slice(None), {rows})" if e.ndim(d) > 2 else rows
     contents = e.constant_value(statement.get("rows"))
     if all_differ(contents):
-        e.line(f"{place}[{index}] += {values}")
+        if statement.accumulate:
+            t, axis = e.scratch(e.shape(d)), e.ndim(d) - 2
+            e.line(f"np.take({place}, {rows}, axis={axis}, out={t}, mode='clip')")
+            e.line(f"{t} += {values}")
+            values = t
+        e.line(f"{place}[{index}] = {values}")
     else:
         e.line(f"np.add.at({place}, {index}, {values})")
 
@@ -152,8 +157,8 @@ def _emit_sums(e: Emitter, statement: Statement) -> None:
     (d,) = statement.inputs
     size = e.shape(statement.out)[0]
     rows = e.rows(d, size)
-    ones = e.ones(e.size(d) // size)
-    e.into(statement, lambda out: e.line(f"np.dot({ones}, {rows}, out={out})"))
+    ones, plain = e.ones(e.size(d) // size), e.is_contiguous(d)
+    e.into(statement, lambda out: e.dot(ones, rows, out, plain))
 
 
 register(Operation("bias", _emit_bias, turned_back("sums"), _check_bias))

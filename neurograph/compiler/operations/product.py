@@ -44,11 +44,11 @@ def _emit(e: Emitter, statement: Statement) -> None:
         e.into(statement, lambda out: e.dot(left, e.name(x), out, plain=e.ndim(x) == 2))
         return
     right = f"{matrix}.T" if turned else matrix
-    columns = e.shape(statement.out)[-1]
-    rows = e.rows(x)
+    columns, rows = e.shape(statement.out)[-1], e.rows(x)
+    plain = all(map(e.is_contiguous, (statement.out, x, w)))
     e.into(
         statement,
-        lambda out: e.dot(rows, right, out, plain=e.is_contiguous(statement.out)),
+        lambda out: e.dot(rows, right, out, plain),
         columns=columns,
     )
 
@@ -64,7 +64,8 @@ def _emit_outer(e: Emitter, statement: Statement) -> None:
     else:
         a, b = e.rows(x), e.rows(d)
         left, right = (f"{b}.T", a) if turned else (f"{a}.T", b)
-    e.into(statement, lambda out: e.dot(left, right, out, plain=e.is_contiguous(statement.out)))
+    plain = all(map(e.is_contiguous, (statement.out, x, d)))
+    e.into(statement, lambda out: e.dot(left, right, out, plain))
 
 
 def _emit_outer_through_time(e: Emitter, statement: Statement) -> None:
