@@ -250,6 +250,58 @@ def own(forward, **layers):
     return made
 
 
+CALLS = {  # shape of a sample, forward
+    "number first": ((3,), lambda self, x: 1 - x * 2 + (2 + x)),
+    "alpha": ((3,), lambda self, x: torch.add(x, self.a(x), alpha=2)),
+    "minus alpha": ((3,), lambda self, x: torch.sub(x, self.a(x), alpha=3)),
+    "minus": ((3,), lambda self, x: x - self.a(x)),
+    "a number of its own": ((3,), lambda self, x: x * self.k),
+    "one node": ((3,), lambda self, x: self.a(x)[:, 0]),
+    "last part": ((2, 3), lambda self, x: x[..., 1]),
+    "new axes": ((3,), lambda self, x: x[:, None].unsqueeze(-2).squeeze(1)),
+    "nothing to squeeze": ((2, 3), lambda self, x: x.squeeze(1).squeeze(-1).flatten(1)),
+    "joined from the end": ((2, 3), lambda self, x: torch.cat([x, x + 1], -2).flatten(1)),
+    "joined by dim": ((2, 3), lambda self, x: torch.cat((x, x + 1), dim=2).view(-1, 12)),
+    "turned by dims": ((2, 3), lambda self, x: x.permute(dims=(0, 2, 1)).flatten(1)),
+    "turned by names": ((2, 3), lambda self, x: x.transpose(dim0=1, dim1=-1).flatten(1)),
+    "sizes": ((2, 3), lambda self, x: x.reshape(x.size()[0], x.size(1) * x.size(-1))),
+    "mean of a line": ((2, 3), lambda self, x: x.mean(-1)),
+    "mean that keeps": ((2, 3, 4), lambda self, x: x.mean((-1, -2), keepdim=True).flatten(1)),
+    "several outputs": ((3,), lambda self, x: (x, self.a(x))),
+    "first step": ((4, 3), lambda self, x: self.states(x)[0][:, 0, :]),
+    "step after an ellipsis": ((4, 3), lambda self, x: self.states(x)[0][..., 1, :]),
+    "states and numbers": ((4, 3), lambda self, x: self.a(self.states(x)[0] * 2 - 1)),
+    "states joined": ((4, 3), lambda self, x: torch.cat([self.states(x)[0], self.deep(x)[0]], 2)),
+    "upper states": ((4, 3), lambda self, x: self.deep(x)[1][1]),
+    "both ways": ((4, 3), lambda self, x: self.ways(x)[1][1] - self.ways(x)[1][0]),
+}
+
+
+def own_calls(name):
+    """Return a module, and samples for it."""
+    shape, forward = CALLS[name]
+    layers = {"a": nn.Linear(3, 3)}
+    if shape == (4, 3):
+        options = {"states": {}, "deep": {"num_layers": 2}, "ways": {"bidirectional": True}}
+        layers |= {k: nn.GRU(3, 3, batch_first=True, **each) for k, each in options.items()}
+    module = shaken(own(forward, **layers))
+    module.k = nn.Parameter(torch.tensor(2.5), requires_grad=False)
+    return module, np.random.default_rng(1).normal(size=(5, *shape))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_are_those_of_pytorch(name):
+    module, x = own_calls(name)
+    theirs = module(torch.tensor(x))
+    model = ng.from_torch(module, x.shape[1:]).compile(dtype="float64")
+    ours = model.predict(x if x.ndim < 3 or is_timed(module) else np.moveaxis(x, 1, -1))
+    if not isinstance(theirs, tuple):
+        ours, theirs = [ours], [theirs]
+    for found, expected in zip(ours, theirs, strict=True):
+        assert found.shape == tuple(expected.shape)
+        np.testing.assert_allclose(found, expected.detach().numpy(), rtol=0, atol=1e-12)
+
+
 REFUSED = {
     "an unknown layer": (nn.Sequential(nn.Bilinear(2, 2, 2)), (2,), "layer '0' (Bilinear) has no"),
     "its place": (nn.Sequential(nn.Sequential(nn.Hardshrink())), (2,), "'0.0' (Hardshrink)"),
@@ -269,6 +321,27 @@ REFUSED = {
         (3,),
         "'add' (add): it joins shapes",
     ),
+    **{
+        name: (own(forward, a=nn.GRU(3, 3, 2, batch_first=True)), (4, 3), sentence)
+        for name, forward, sentence in [
+            ("one over", lambda self, x: 1 / x, "only numbers other than 0 divide"),
+            ("samples joined", lambda self, x: torch.cat([x, x]), "joins along the batch"),
+            ("samples squeezed", lambda self, x: x[:, -1].squeeze(-2), "dim other than that of"),
+            ("all squeezed", lambda self, x: x[:, -1].squeeze(), "dim other than that of"),
+            ("a sample", lambda self, x: x[0], "takes some of the samples"),
+            ("some steps", lambda self, x: self.a(x)[0][:, 1:], "it can take one step"),
+            ("samples turned", lambda self, x: x[:, -1].transpose(0, 1), "moves the batch"),
+            ("a mean of all", lambda self, x: x.mean(), "give it a dim"),
+            ("a mean of samples", lambda self, x: x[:, -1].mean(0), "the mean over [0]"),
+            ("a size in time", lambda self, x: x.view(self.a(x)[0].size(1)), "size of a sequence"),
+            ("an axis before", lambda self, x: x[:, -1].unsqueeze(0), "before the batch"),
+            ("another attribute", lambda self, x: x * x.ndim, "attribute 'ndim'"),
+            ("lower states", lambda self, x: self.a(x)[1][0], "those of the last layer"),
+            ("states squeezed", lambda self, x: self.a(x)[1].squeeze(0), "one layer, one way"),
+            ("two tensors", lambda self, x: self.a(x, x), "other than one tensor"),
+            ("a number out", lambda self, x: 3, "does not come from its input"),
+        ]
+    },
     "samples mixed": (own(lambda self, x: x.view(-1)), (3,), "'view' (view): shape [-1] mixes"),
     "a cell state": (
         own(lambda self, x: self.a(x)[1][1][-1], a=nn.LSTM(3, 2)),

@@ -178,11 +178,11 @@ def _multiply(left: Any, right: Any) -> Any:
     return view.above(Multiply()(layers))
 
 
-def _subtract(left: Any, right: Any) -> Any:
-    if isinstance(left, View) and isinstance(right, View):
+def _subtract(left: Any, right: Any, alpha: float = 1) -> Any:
+    if alpha == 1 and isinstance(left, View) and isinstance(right, View):
         layers, view = in_one_order([left, right])
         return view.above(difference(*layers))
-    return _add(left, _multiply(right, -1.0))
+    return _add(left, right, -alpha)
 
 
 def _divide(left: Any, right: Any) -> Any:
@@ -224,7 +224,8 @@ def _reshape(view: View, *shape: Any) -> View:
     return view.reshape(rest)
 
 
-def _permute(view: View, *order: Any) -> View:
+def _permute(view: View, *order: Any, dims: Any = None) -> View:
+    order = order if dims is None else (dims,)
     axes = list(order[0] if len(order) == 1 and isinstance(order[0], (tuple, list)) else order)
     axes = [each % len(axes) for each in axes]
     if view.layer.sequence or axes[0] != 0:
@@ -232,15 +233,16 @@ def _permute(view: View, *order: Any) -> View:
     return view.transpose([each - 1 for each in axes[1:]])
 
 
-def _transpose(view: View, one: int, other: int) -> View:
-    rank = len(view.shape) + 1
-    axes = list(range(rank))
-    axes[one], axes[other] = axes[other], axes[one]
+def _transpose(view: View, dim0: int, dim1: int) -> View:
+    axes = list(range(len(view.shape) + 1))
+    axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
     return _permute(view, axes)
 
 
 def _mean(view: View, dim: Any = None, keepdim: bool = False) -> View:
     rank = len(view.shape) + view.layer.sequence
+    if dim is None:
+        raise GraphError("the mean over all samples is not known here; give it a dim")
     dims = sorted(each % (rank + 1) for each in (dim if isinstance(dim, (tuple, list)) else [dim]))
     if view.layer.sequence or (rank == 2 and dims == [1] and not view.is_channels_last()):
         if dims != [1] or keepdim:
@@ -259,9 +261,9 @@ def _squeeze(view: View | _States | _Hidden, dim: int | None = None) -> View:
         if dim != 0 or states.levels * states.ways > 1:
             raise GraphError("of final states only those of one layer, one way, can be squeezed")
         return states.last(0)
-    if dim is None or not dim or view.layer.sequence:
+    axis = -1 if dim is None else dim - 1 if dim >= 0 else dim + len(view.shape)
+    if axis < 0 or view.layer.sequence:
         raise GraphError("give it a dim other than that of the batch")
-    axis = dim - 1 if dim > 0 else dim + len(view.shape)
     if view.shape[axis] != 1:
         return view
     return View(view.layer, view.places.squeeze(axis))
@@ -290,6 +292,9 @@ def _item(value: Any, key: Any) -> Any:
     if isinstance(value, _Hidden):
         return value.states.last(key)
     keys = list(key) if isinstance(key, tuple) else [key]
+    if keys[0] is Ellipsis:
+        missing = 1 + value.layer.sequence + len(value.shape) - len(keys[1:])
+        keys = [slice(None)] * missing + keys[1:]
     if keys[0] != slice(None):
         raise GraphError("it takes some of the samples")
     if value.layer.sequence:
