@@ -190,7 +190,7 @@ def _backward(node: Node, reading: Reading, limit: int) -> str:
     if _is_output(node) and slope:
         terms.append(Term("the loss itself", result=rest))
         returned += rest
-    elif abs(rest) > CLOSE * sum(abs(term.result or 0.0) for term in terms):
+    elif _has_masks(node) and abs(rest) > CLOSE * sum(abs(term.result or 0.0) for term in terms):
         terms.append(Term("masked steps, which repeat it", result=rest))
         returned += rest
     lines = _sent_back(terms, limit, returned, partials)
@@ -201,6 +201,11 @@ def _backward(node: Node, reading: Reading, limit: int) -> str:
     else:
         lines.append(f"  delta = {number(delta)}  (-dE/d output)")
     return "\n".join(lines)
+
+
+def _has_masks(node: Node) -> bool:
+    network = node.layer.network
+    return network is not None and any(each.mask is not None for each in network.all_layers)
 
 
 def _sent_back(terms: list[Term], limit: int, returned: float, partials: str) -> list[str]:
