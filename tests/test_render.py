@@ -408,6 +408,18 @@ def test_unrolled_network_has_every_step():
     assert len(lines(picture, "connection")) == 4 * 4 + 3 + 2
 
 
+def test_rows_of_an_unrolled_network_bear_the_names_of_their_layers():
+    layers = [ng.Input((None, 1), name="price"), ng.SimpleRNN(2, name="memory"), ng.Dense(1)]
+    picture = ng.Network(layers).render(view="unrolled", steps=3)
+    texts = [re.sub(r"<[^>]*>", "", line) for line in lines(picture, "time")]
+    assert [sum(name in text for text in texts) for name in ("price", "memory", "dense")] == [
+        1, 2, 1,
+    ]  # fmt: skip
+    nodes = [float(re.search(r'pos="([-\d.]+)', line)[1]) for line in lines(picture, "neuron")]
+    names = [line for line in lines(picture, "time") if "t = " not in line]
+    assert all(float(re.search(r'pos="([-\d.]+)', line)[1]) < min(nodes) for line in names)
+
+
 def test_top_and_threshold_thin_out_an_unrolled_network():
     picture = by_hand().render(view="unrolled", steps=4, top=7)
     assert len(lines(picture, "connection")) == 7

@@ -22,6 +22,7 @@ from neurograph.render.options import Options
 from neurograph.render.painter import Painter
 from neurograph.render.picture import Picture
 from neurograph.render.scene import Disc, Scene, Wire
+from neurograph.render.style import clip, text_width
 from neurograph.render.wires import Strengths, strongest
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ FEW_NODES = 16
 USUAL_STEPS = 4
 MOST_STEPS = 6
 LEVEL = 88.0
+WIDEST_NAME = 150.0  # of the layers of a row, in points
 Place = tuple[Layer, int]
 
 
@@ -131,6 +133,12 @@ def _arrange(network: Network, levels: list[list[Place]], steps: int, options: O
                 scene.add(disc)
         if 0 <= time < steps:
             scene.texts.append((time * stride, -46.0, f"t = {time}"))
+    left = scene.left
+    for height, level in enumerate(levels):
+        names = [layer.name for layer, _ in level if layer.members is None]
+        text = clip(", ".join(dict.fromkeys(names)), WIDEST_NAME, 9.0)
+        if text:
+            scene.texts.append((left - 16.0 - text_width(text, 9.0) / 2, height * LEVEL, text))
     return scene
 
 
