@@ -49,6 +49,15 @@ class CompileError(NeurographError, RuntimeError):
     """A program of the compiler breaks one of its own rules."""
 
 
+def failed(doing: str, path: object, error: OSError) -> StorageError:
+    """Return the error for a file that the system would not let us read or write.
+
+    >>> print(failed("cannot load", "net.json", FileNotFoundError(2, "No such file or directory")))
+    cannot load 'net.json': no such file or directory
+    """
+    return StorageError(f"{doing} {str(path)!r}: {(error.strerror or str(error)).lower()}")
+
+
 def short(value: object) -> str:
     """Return how an error shows a value: one line, at most 60 characters of it."""
     text = " ".join(repr(value).split())

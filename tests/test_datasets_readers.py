@@ -115,11 +115,11 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "secret").write_text("a\n1\n")
 
     def refuse(_: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "permission denied")
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     for read in (datasets.read_idx, datasets.read_cifar, datasets.read_csv, datasets.read_trees):
-        with pytest.raises(StorageError, match=r"cannot read .*secret': Permission denied"):
+        with pytest.raises(StorageError, match=r"cannot read .*secret': permission denied"):
             read(tmp_path / "secret")
 
 

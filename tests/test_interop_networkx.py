@@ -395,7 +395,7 @@ def test_damaged_graphml_is_said(text, tmp_path):
     path.write_text(text)
     with pytest.raises((ng.FormatError, ng.GraphError), match=r"bad.graphml|no nodes"):
         ng.from_graphml(path)
-    with pytest.raises(ng.FormatError, match="cannot be read"):
+    with pytest.raises(ng.StorageError, match="cannot read"):
         ng.from_graphml(tmp_path / "none.graphml")
 
 

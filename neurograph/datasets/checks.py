@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurograph.errors import DataError, FormatError, OptionError, ShapeError, StorageError
+from neurograph.errors import DataError, FormatError, OptionError, ShapeError, failed
 
 Array = NDArray[Any]
 
@@ -108,7 +108,7 @@ def contents(what: str, path: str | os.PathLike[str]) -> tuple[bytes, str]:
     try:
         return file.read_bytes(), repr(file.name)
     except OSError as error:
-        raise StorageError(f"{what} cannot read {str(file)!r}: {error.strerror}") from error
+        raise failed(f"{what} cannot read", file, error) from error
 
 
 def as_text(raw: bytes, name: str) -> str:

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import FormatError, GraphError, NeurographError, OptionError, StorageError
+from neurograph.errors import (
+    FormatError,
+    GraphError,
+    NeurographError,
+    OptionError,
+    failed,
+)
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.interop.onnx_nodes import FOLDED, IMAGE, PASSING, STEP_BY_STEP, TABLE
@@ -86,8 +92,7 @@ def _read(path: StrPath) -> Any:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StorageError(f"cannot read {str(path)!r}: {reason}") from error
+        raise failed("cannot read", path, error) from error
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(content)

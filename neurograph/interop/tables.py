@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurograph.errors import DataError, FormatError, GraphError
+from neurograph.errors import DataError, FormatError, GraphError, failed
 from neurograph.graph.network import Network
 from neurograph.interop.attributes import flag
 from neurograph.interop.networkx import MOST, from_networkx, to_networkx
@@ -186,7 +186,7 @@ def _read_csv(path: StrPath, needed: Sequence[str]) -> Iterable[tuple[int, dict[
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: it is not text in UTF-8: {error.reason}") from error
     except OSError as error:
-        raise FormatError(f"{where}: it cannot be read: {error.strerror}") from error
+        raise failed("a table: cannot read", path, error) from error
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     found = []
     try:
@@ -272,7 +272,7 @@ def from_graphml(path: StrPath, **options: Any) -> Network:
     try:
         graph = nx.read_graphml(path, force_multigraph=True)
     except OSError as error:
-        raise FormatError(f"{where}: it cannot be read: {error.strerror}") from error
+        raise failed("from_graphml: cannot read", path, error) from error
     except (ParseError, nx.NetworkXError, ValueError, KeyError, TypeError, LookupError) as error:
         raise FormatError(f"{where}: it is not GraphML that can be read: {error}") from error
     for data in (graph.graph, *(d for _, d in graph.nodes(data=True))):

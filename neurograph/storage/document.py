@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import FormatError, NeurographError, OptionError, StorageError
+from neurograph.errors import FormatError, NeurographError, OptionError, failed
 from neurograph.graph.network import Network
 from neurograph.storage.atomic import StrPath, atomic_write
 from neurograph.storage.rebuild import network_of
@@ -121,8 +121,7 @@ def read_utf8(name: str) -> str:
     except UnicodeDecodeError as error:
         raise FormatError(f"cannot load {name!r}: it is not text") from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StorageError(f"cannot load {name!r}: {reason}") from error
+        raise failed("cannot load", name, error) from error
 
 
 def _document(text: str) -> dict[str, Json]:

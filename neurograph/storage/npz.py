@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import FormatError, OptionError, StorageError
+from neurograph.errors import FormatError, OptionError, failed
 from neurograph.graph.network import Network
 from neurograph.storage.atomic import StrPath, atomic_write
 from neurograph.storage.tensors import checked_path
@@ -83,6 +83,5 @@ def read_npz(path: StrPath, sizes: dict[str, int] | None = None) -> dict[str, Ar
             f"cannot load {name!r}: it is not a .npz file, or truncated or damaged ({error})"
         ) from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StorageError(f"cannot load {name!r}: {reason}") from error
+        raise failed("cannot load", name, error) from error
     return arrays

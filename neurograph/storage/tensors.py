@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import FormatError, OptionError, StorageError
+from neurograph.errors import FormatError, OptionError, StorageError, failed
 from neurograph.storage.atomic import StrPath
 
 Array = NDArray[Any]
@@ -94,8 +94,7 @@ def read_tensors(path: StrPath) -> tuple[dict[str, str], dict[str, Array]]:
     except safetensors.SafetensorError as error:
         raise FormatError(f"cannot load {name!r}: {_reason(name, str(error))}") from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StorageError(f"cannot load {name!r}: {reason}") from error
+        raise failed("cannot load", name, error) from error
     return metadata, tensors
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from neurograph.compiler.plan import Plan
-from neurograph.errors import OptionError, StorageError, short
+from neurograph.errors import OptionError, failed, short
 from neurograph.options import path_text
 from neurograph.storage.atomic import StrPath
 from neurograph.train.callback import Callback, Logs
@@ -64,8 +64,7 @@ class CSVLogger(Callback):
                 kept = [kept[0], *(row for row in kept[1:] if _epoch(row) <= last)]
             self._file = open(self.filename, "w", newline="", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise StorageError(f"CSVLogger: cannot write {self.filename!r}: {reason}") from error
+            raise failed("CSVLogger: cannot write", self.filename, error) from error
         self._writer = csv.writer(self._file, delimiter=self.separator, lineterminator="\n")
         self._writer.writerows(kept)
         self._file.flush()
