@@ -454,6 +454,47 @@ def test_a_loss_that_is_no_number_is_explained():
         loose.fit(X, Y, verbose=0)
 
 
+def _exploding(activation, backwards):
+    """A state that grows 1e100 times with each step, from what sample 1 gives it at one step."""
+    x, h, y = ng.InputNode("x"), ng.Node(activation, name="h"), ng.Node("identity", name="y")
+    ng.Connection(x, h, 1.0)
+    ng.Connection(h, h, 1e100, delay=-1 if backwards else 1)
+    ng.Connection(h, y, 1.0)
+    return ng.Network(inputs=[x], outputs=[y])
+
+
+def _recurrent(backwards):
+    layer = ng.SimpleRNN(2, activation="softplus", return_sequences=True, go_backwards=backwards)
+    net = ng.Network([ng.Input((None, 1)), layer], seed=0)
+    net.parameters["simple_rnn/recurrent_kernel"].value = 1e100 * np.eye(2)
+    return net
+
+
+# softplus(0) = 0.7 at the first step, then 1e100, 1e200, 1e300 and too much at the fifth
+LOOPS = {
+    "forwards": (_exploding("identity", False), "net of node 'h' at step 5 is inf", "h[t] +=", 1),
+    "backwards": (_exploding("identity", True), "net of node 'h' at step 0 is inf", "h[t] +=", 1),
+    "activated": (_exploding("exp", False), "output of node 'h' at step 1 is inf", "exp](h_net", 0),
+    "activated, backwards": (_exploding("exp", True), "at step 4 is inf", "exp](h_net", 0),
+    "hoisted": (_recurrent(False), "'simple_rnn[0]' at step 4 is inf", "simple_rnn_net[t] +=", 0),
+    "hoisted, backwards": (_recurrent(True), "hidden[0]' at step 1 is inf", "hidden_net[t] +=", 0),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_step_and_operation_of_a_loop_that_is_no_number_are_named(name):
+    net, node, operation, sample = LOOPS[name]
+    x = np.zeros((3, 6, 1))
+    x[1, 4 if name == "backwards" else 1] = 1.0
+    model = net.compile("sgd", dtype="float64")
+    with pytest.warns(TrainingWarning, match="batch 0: the loss became") as caught:
+        model.fit(x, np.zeros((3, 6, net.outputs[0].shape[0])), shuffle=False, verbose=0)
+    sentence = str(caught[0].message)
+    assert node in sentence
+    assert operation in sentence
+    assert f"for sample {sample} of x" in sentence
+
+
 def mean(target, output):
     return float("nan"), np.full_like(output, np.nan)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from textwrap import dedent
 from typing import Any
 
 from neurograph.compiler.backward import shifted
@@ -72,6 +73,8 @@ class Emitter:
         self._indent = "    "
         self.losses: list[str] = []
         self.loss_terms: list[str] = []
+        self.texts: dict[int, str] = {}  # the lines of each statement, by its id
+        self.times: dict[int, range] = {}  # the steps that each loop goes through, by its id
         self.row_views: dict[str, str] = {}
         self.known = self.builder.taken
         self.known |= set(program.arrays)
@@ -311,14 +314,16 @@ class Emitter:
         return "\n".join([f"def {name}():", *lines])
 
     def _statement(self, statement: Statement) -> None:
-        self._next_scratch = 0
+        self._next_scratch, start = 0, len(self.body)
         OPERATIONS[statement.op].emit(self, statement)
+        self.texts[id(statement)] = dedent("\n".join(self.body[start:]))
 
     def _loop(self, loop: Loop) -> None:
         timed = next(s.out for s in loop.body if s.out.offset is not None)
         symbol = str(self.array(timed).dims[0]).partition("+")[0]
         steps = self.sizes.dim(symbol)
         order = f"range({steps})" if loop.direction > 0 else f"range({steps - 1}, -1, -1)"
+        self.times[id(loop)] = range(steps)[:: loop.direction]
         self.line(f"for t in {order}:")
         self._indent = "        "
         for statement in loop.body:

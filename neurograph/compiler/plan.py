@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from neurograph.compiler.arena import Arena
 from neurograph.compiler.emit import Emitter
 from neurograph.compiler.names import KERNELS
 from neurograph.compiler.operations import OPERATIONS
-from neurograph.compiler.program import Loop, Program, statements
+from neurograph.compiler.program import Loop, Program, Statement, statements
 from neurograph.compiler.storage import Sizes, assign, moving_statistics
 from neurograph.errors import CompileError
 from neurograph.graph.layer import Layer
@@ -63,6 +63,7 @@ class Plan:
         emitter = Emitter(program, sizes, storage)
         self.source = _text(emitter, program, arena, title)
         self.given = emitter.given
+        self._texts, self._times = emitter.texts, emitter.times
         self.arrays: dict[str, Any] = {
             "parameters": arena.parameters,
             "gradients": arena.gradients,
@@ -104,6 +105,17 @@ class Plan:
     def losses(self) -> list[float]:
         """The loss of each output in the last run, unweighted; empty if there is only one."""
         return list(self.arrays.get("losses", ()))
+
+    def replay(self) -> Iterator[tuple[Statement, int | None]]:
+        """Run the forward pass statement by statement; yield each after it ran, with its step."""
+        for step in self.program.forward:
+            body = step.body if isinstance(step, Loop) else (step,)
+            codes = [compile(self._texts[id(each)], "<replay>", "exec") for each in body]
+            for t in self._times.get(id(step), (None,)):
+                self.arrays["t"] = t
+                for statement, code in zip(body, codes, strict=True):
+                    exec(code, self.arrays)
+                    yield statement, t
 
     def batch_first(self, name: str) -> NDArray[Any]:
         """Return an array as a view with the batch before time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from neurograph.compiler.executable import Mode
 from neurograph.compiler.plan import Plan
-from neurograph.compiler.program import Loop, Statement
+from neurograph.compiler.program import Statement
 from neurograph.graph.layer import Layer
 from neurograph.parameter import Array
 
@@ -51,13 +50,13 @@ def first_not_finite(model: Model, mode: Mode, plan: Plan) -> tuple[str, int | N
     again = model.executable.plan(keep, plan.sizes)
     _copy_data(plan, again)
     with np.errstate(all="ignore"):
+        found = _fault(again)
+        if found is None:
+            return f"every node is finite, the loss {_loss_name(model)!r} made it so", None
+        statement, place = found
+        node, value, row = _node(model, keep, again, statement.out.name, place)
         again.forward()
-    found = next(_faults(again), None)
-    if found is None:
-        return f"every node is finite, the loss {_loss_name(model)!r} made it so", None
-    statement, place = found
     model.executable.keep_values(keep, again)
-    node, value, row = _node(model, keep, again, statement.out.name, place)
     return f"{node} is {value}, made by the operation `{statement}`", row
 
 
@@ -67,26 +66,15 @@ def _copy_data(plan: Plan, again: Plan) -> None:
             again.arrays[name][...] = plan.arrays[name]
 
 
-def _faults(plan: Plan) -> Iterator[tuple[Statement, Place]]:
-    """Yield the statements whose results are not finite, in the order of calculation."""
-    for step in plan.program.forward:
-        if isinstance(step, Statement) and step.op == "fill":
-            continue
-        if not isinstance(step, Loop):
-            array = plan.arrays[step.out.name]
-            if _is_faulty(array):
-                yield step, _first(array)
-            continue
-        faulty = []
-        for order, statement in enumerate(step.body):
-            array = plan.arrays[statement.out.name]
-            if _is_faulty(array):
-                times = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-                time = int(times[0] if step.direction > 0 else times[-1])
-                place = (time, *_first(array[time]))
-                faulty.append((time * step.direction, order, statement, place))
-        for _, _, statement, place in sorted(faulty, key=lambda row: row[:2]):
-            yield statement, place
+def _fault(plan: Plan) -> tuple[Statement, Place] | None:
+    """Return the first statement whose result is not finite, and the place of that value."""
+    for statement, t in plan.replay():
+        array = plan.arrays[statement.out.name]
+        timed = statement.out.offset is not None
+        written = array[t] if timed else array
+        if _is_faulty(written):
+            return statement, (t, *_first(written)) if timed and t is not None else _first(written)
+    return None
 
 
 def _is_faulty(array: Any) -> bool:
