@@ -6,8 +6,10 @@ import re
 
 import numpy as np
 import pytest
+from cases import CASES
 
 import neurograph as ng
+from neurograph.inspect.reading import Reading, extent
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]\d+)?")
 
@@ -181,6 +183,35 @@ def test_nodes_along_trees_are_explained_in_the_network_of_one_tree():
         with pytest.raises(ng.GraphError, match=r"goes along trees.*ng.tree_network\(net, tree\)"):
             net.layer(name)[0].explain()
     assert "net = the sum of weight * output over 3 connections" in net.layer("dense")[0].explain()
+
+
+BRIDGES = [
+    "fold_and_step", "flatten_sequence", "reshape_sequence", "conv1d_sequence", "add_over_time",
+    "time_distributed", "repeat_vector", "lstm_turned", "bidirectional_sequences",
+    "delay_minus_one",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BRIDGES)
+def test_what_a_node_takes_and_gets_back_across_bridges_adds_up(name):
+    """Between time and space a connection is used at some steps only."""
+    case = CASES[name]
+    net = case.network()
+    net.compile(loss=case.loss, dtype="float64").inspect(*case.data(net))
+    hidden = [layer for layer in net.all_layers if layer.role not in ("const", "noise")]
+    for layer in hidden:
+        node, steps = layer[(0,) * len(layer.shape)], extent(layer)[1]
+        for step in range(steps or 1):
+            reading, text = Reading(1, step), node.explain(sample=1, step=step)
+            assert text.startswith(node.label)
+            values = [weight * arriving for _, weight, arriving in reading.signals(node)]
+            if node.aggregation == "sum" and values:
+                assert sum(values) == pytest.approx(reading.value(node, "net"), abs=1e-12)
+            if all(port.layer is not layer for port in net.outputs):
+                back = sum(weight * delta for _, weight, delta in reading.sent_back(node))
+                values = reading.value(node, "net"), reading.value(node, "output")
+                slope = node.activation.derivative(*values)
+                assert slope * back == pytest.approx(reading.value(node, "delta"), abs=1e-12)
 
 
 def test_what_goes_back_in_time_and_begins_with_given_states_adds_up():

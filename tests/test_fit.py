@@ -472,8 +472,8 @@ def _recurrent(backwards):
 
 # softplus(0) = 0.7 at the first step, then 1e100, 1e200, 1e300 and too much at the fifth
 LOOPS = {
-    "forwards": (_exploding("identity", False), "net of node 'h' at step 5 is inf", "h[t] +=", 1),
-    "backwards": (_exploding("identity", True), "net of node 'h' at step 0 is inf", "h[t] +=", 1),
+    "forwards": (_exploding("identity", False), "net of node 'h' at step 5 is inf", "(h[t-1], ", 1),
+    "backwards": (_exploding("identity", True), "net of node 'h' at step 0 is inf", "(h[t+1], ", 1),
     "activated": (_exploding("exp", False), "output of node 'h' at step 1 is inf", "exp](h_net", 0),
     "activated, backwards": (_exploding("exp", True), "at step 4 is inf", "exp](h_net", 0),
     "hoisted": (_recurrent(False), "'simple_rnn[0]' at step 4 is inf", "simple_rnn_net[t] +=", 0),
