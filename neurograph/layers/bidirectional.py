@@ -36,6 +36,9 @@ class Bidirectional(Recipe):
     ``net.layer("bidirectional").gate("backward").gate("forget")``. Weights: those of the forward
     layer, then those of the backward one.
 
+    Under a mask the layer is 0 at the steps that do not count, while the part ``hidden`` of each
+    way repeats its state there.
+
     Examples
     --------
     >>> from neurograph.layers.core import Input
