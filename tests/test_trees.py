@@ -115,6 +115,32 @@ def targets_for(net, trees, rng):
     return [rng.normal(size=(len(fitted_tree(net, tree)), size)) for tree in trees]
 
 
+@pytest.mark.parametrize("nodes", [False, True], ids=["roots", "nodes"])
+def test_several_outputs_are_given_alike_by_batches_and_by_the_nodes_of_each_tree(nodes):
+    x = ng.Input((2,))
+    h = ng.Recursive(2, return_sequences=nodes)(x)
+    net = ng.Network(inputs=x, outputs=[ng.Dense(3)(h), ng.Dense(1, name="b")(h)], seed=0)
+    leaves = [np.array([k, -0.5]) for k in range(4)]
+    trees = [((leaves[0], leaves[1]), leaves[2]), leaves[3], (leaves[1], leaves[3])]
+    counts = [5, 1, 3]
+    compiled, explicit = net.predict(trees), net.predict(trees, explicit=True)
+    for units, found, expected in zip((3, 1), compiled, explicit, strict=True):
+        if nodes:
+            assert [each.shape for each in found] == [(count, units) for count in counts]
+        else:
+            assert found.shape == (3, units)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+    for k, tree in enumerate(trees):
+        for alone in (net.predict(tree), net.predict(tree, explicit=True)):
+            for one, together in zip(alone, compiled, strict=True):
+                assert one.shape == together[k].shape
+                np.testing.assert_allclose(one, together[k], rtol=0, atol=1e-12)
+    y = [[each + 1.0 for each in found] if nodes else found + 1.0 for found in compiled]
+    model = net.compile(loss="mse", dtype="float64")
+    np.testing.assert_allclose(model.evaluate(trees, y), [2.0, 1.0, 1.0], rtol=1e-12)
+
+
 # batches against the networks of single trees ---------------------------------------------------
 
 
