@@ -56,7 +56,7 @@ def feed(names: dict[str, Any], model: Model, x: Any, y: Any) -> None:
     built = model.executable.built(TRAIN)
     lead = model.plan.lead
     batches = [x if isinstance(x, list) else [x], y if isinstance(y, list) else [y]]
-    for places, arrays in zip((built.inputs, built.targets), batches, strict=True):
+    for places, arrays in zip((built.program.inputs, built.targets), batches, strict=True):
         for name, array in zip(places, arrays, strict=True):
             names[name][...] = array if lead[name] == 1 else array.swapaxes(0, 1)
 

@@ -57,7 +57,6 @@ class Built:
     rows: tuple[Row, ...]
     parameter_of: dict[str, Parameter]
     targets: tuple[str, ...]
-    inputs: tuple[str, ...]
     row_of_node: Any
     fixed: tuple[tuple[Any, Any], ...]
     states: tuple[tuple[Layer, str, str], ...]
@@ -91,7 +90,6 @@ def build(network: Network, options: Options, offsets: Mapping[int, int]) -> Bui
         tuple(lowering.rows),
         lowering.parameter_of,
         targets,
-        program.inputs,
         lowering.irregular.row,
         tuple(lowering.fixed),
         tuple(

@@ -223,7 +223,7 @@ class Executable:
 
     def feed(self, mode: Mode, plan: Plan, inputs: Sequence[Array]) -> None:
         """Copy a batch into the arrays of a plan, and draw the noise of a training step."""
-        for name, array in zip(self.built(mode).inputs, inputs, strict=True):
+        for name, array in zip(plan.program.inputs, inputs, strict=True):
             plan.batch_first(name)[...] = array
         self.feed_states(plan)
         if mode.training:

@@ -118,7 +118,7 @@ class ArrayBatches:
         data, built = self._data, self.model.executable.built(self.mode)
         names, arrays = list(built.targets), data.targets + data.weights
         if self._augment is None:
-            names, arrays = [*built.inputs, *names], data.inputs + arrays
+            names, arrays = [*built.program.inputs, *names], data.inputs + arrays
         return Rows(built.program, names, arrays)
 
     def start_epoch(self) -> None:
@@ -167,7 +167,7 @@ class ArrayBatches:
         gather = self._rows.feeder(plan)
         if self._augment is None:
             return plan, gather
-        places = executable.built(self.mode).inputs
+        places = executable.program(self.mode).inputs
 
         def feed(index: Array) -> None:
             inputs = self._augmented(index)

@@ -283,7 +283,7 @@ class TreeRun:
         x: Array = forest.values
         if self._below is not None and executable.below is not None:
             below = executable.below
-            _fill(self._below.arrays[below.built(self._below_mode).inputs[0]], x)
+            _fill(self._below.arrays[below.program(self._below_mode).inputs[0]], x)
             if training:
                 below.draw_noise(self._below)
             self._below.forward()
@@ -292,7 +292,7 @@ class TreeRun:
             executable.cell.forward(forest, x)
         found = executable.cell.outputs(forest, not executable.parts.at_nodes)
         above = executable.above
-        _fill(self._above.arrays[above.built(self._above_mode).inputs[0]], found)
+        _fill(self._above.arrays[above.program(self._above_mode).inputs[0]], found)
         if training:
             above.draw_noise(self._above)
         self._above.forward()
