@@ -15,14 +15,12 @@ from neurograph.graph.connections import Bundle
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.temporal import BridgeConnections
-from neurograph.graph.tutorial import TutorialLayer
 from neurograph.interop.attributes import flag, real, whole_number
-from neurograph.layer_functions import make_function
 from neurograph.parameter import Parameter
 from neurograph.storage.randomness import restored_generator
-from neurograph.storage.rebuild_nodes import read_role
+from neurograph.storage.rebuild_layers import build_layer, link_layer
 from neurograph.storage.rebuild_parameters import set_training_options
-from neurograph.storage.record import Record, pick
+from neurograph.storage.record import Record
 from neurograph.storage.registry import make_bundle
 from neurograph.storage.values import Revived
 
@@ -177,24 +175,14 @@ class LayerReader:
                 f"{row.what} lost nodes, but its function needs all of them; keep them, or replace "
                 f"the layer"
             )
-        layer = (TutorialLayer if "tutorial" in row else Layer)(
-            shape if whole else (len(kept),),
-            kind=row.text("kind"),
-            name=row.text("name"),
+        layer = build_layer(
+            row,
+            list(self.parameters.values()),
+            Revived(),
+            shape=shape if whole else (len(kept),),
             activation=get_activation(self._one(row, keys, "activation", row.text("activation"))),
             aggregation=self._one(row, keys, "aggregation", row.text("aggregation")),
-            role=read_role(row),
-            sequence=row.flag("sequence"),
-            steps=row.whole("steps") if "steps" in row else None,
         )
-        if isinstance(layer, TutorialLayer):
-            layer.number = row.whole("tutorial")
-        layer.config = Revived()(row.mapping("config"))
-        layer.parameters = self._named(row)
-        if "function" in row:
-            made = Record(row.what, row.fields["function"])
-            options = Revived()(made.mapping("options"))
-            layer.function = make_function(made.text("name"), self._named(made), options)
         if "initial" in row:
             initial = Revived()(row.fields["initial"])
             full = np.broadcast_to(np.asarray(initial), shape).reshape(-1)
@@ -213,26 +201,10 @@ class LayerReader:
             )
         return found.pop()
 
-    def _named(self, row: Record) -> dict[str, Parameter]:
-        parameters = list(self.parameters.values())
-        return {
-            local: pick(f"{row.what}: its parameter {local!r}", number, parameters)
-            for local, number in row.mapping("parameters").items()
-        }
-
     def _relate(self, row: Record, layer: Layer) -> None:
-        for key in ("root", "const", "mask"):
-            if key in row:
-                setattr(layer, key, self.by_row[row.whole(key, below=len(self.rows))])
+        link_layer(row, layer, self.by_row)
         if "tutorial" in row and layer.role == "const" and layer.root is not None:
             layer.config["after"] = layer.root.size  # it counts as the last node
-        layer.stateful = "stateful" in row
-        if "initial_layer" in row:
-            layer.initial = self.by_row[row.whole("initial_layer", below=len(self.rows))]
-        for name, number in row.mapping("parts").items():
-            part = pick(f"{row.what}: its part {name!r}", number, self.by_row)
-            if part is not None:
-                layer.parts[name] = part
 
     # bundles --------------------------------------------------------------------------------------
 

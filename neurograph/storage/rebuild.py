@@ -13,21 +13,14 @@ from neurograph.errors import FormatError, NeurographError
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
-from neurograph.graph.tutorial import TutorialLayer
-from neurograph.layer_functions import LayerFunction, make_function
 from neurograph.parameter import Parameter
 from neurograph.storage.randomness import restored_generator
-from neurograph.storage.rebuild_nodes import (
-    build_connections,
-    build_node,
-    read_activation,
-    read_initial,
-    read_role,
-)
+from neurograph.storage.rebuild_layers import build_layer, link_layer
+from neurograph.storage.rebuild_nodes import build_connections, build_node, read_initial
 from neurograph.storage.rebuild_parameters import build_parameters
-from neurograph.storage.record import Record, pick
-from neurograph.storage.registry import check_numbers, make_bundle
-from neurograph.storage.values import DTYPES, Json, Revived
+from neurograph.storage.record import Record
+from neurograph.storage.registry import make_bundle
+from neurograph.storage.values import Json, Revived
 from neurograph.storage.weights import named_parameters
 
 Array = NDArray[Any]
@@ -131,50 +124,13 @@ class _Builder:
         shape = row.sizes("shape")
         if math.prod(shape) > MOST_NODES:
             raise FormatError(f"{row.what}: its shape {shape} has more than {MOST_NODES} nodes")
-        kind = TutorialLayer if "tutorial" in row else Layer
-        layer = kind(
-            shape,
-            kind=row.text("kind"),
-            name=row.text("name"),
-            activation=read_activation(row),
-            aggregation=row.text("aggregation"),
-            role=read_role(row),
-            sequence=row.flag("sequence"),
-            steps=row.whole("steps") if "steps" in row else None,
-        )
-        if isinstance(layer, TutorialLayer):
-            layer.number = row.whole("tutorial")
-        layer.parameters = self._own(row)
-        layer.config = _config(row, self.revived(row.mapping("config")), layer)
-        if "function" in row:
-            layer.function = self._function(Record(row.what, row.fields["function"]))
-        return layer
-
-    def _own(self, row: Record) -> dict[str, Parameter]:
-        return {
-            local: pick(f"{row.what}: its parameter {local!r}", number, self.parameters)
-            for local, number in row.mapping("parameters").items()
-        }
-
-    def _function(self, row: Record) -> LayerFunction:
-        options = self.revived(row.mapping("options"))
-        check_numbers(row.what, options)
-        return make_function(row.text("name"), self._own(row), options)
+        return build_layer(row, self.parameters, self.revived)
 
     def _join(self, row: Record, layer: Layer) -> None:
         """Give a layer its links to other layers and the bundles that feed it."""
-        count = len(self.layers)
-        for key in ("root", "const", "mask"):
-            if key in row:
-                setattr(layer, key, self.layers[row.whole(key, below=count)])
-        if "stateful" in row:
-            layer.stateful = row.flag("stateful")
-        if "initial_layer" in row:
-            layer.initial = self.layers[row.whole("initial_layer", below=count)]
-        elif "initial" in row:
+        link_layer(row, layer, self.layers)
+        if "initial" in row and "initial_layer" not in row:
             layer.initial = read_initial(row, layer.shape, self.revived)
-        for name, number in row.mapping("parts").items():
-            layer.parts[name] = pick(f"{row.what}: its part {name!r}", number, self.layers)
         for bundle in row.records("incoming", f"{row.what}: bundle"):
             self._bundle(bundle, layer)
 
@@ -217,15 +173,6 @@ class _Builder:
         if list(named_parameters(network)) != names:
             raise FormatError("the structure: its parameters do not belong to its layers")
         network.stages()
-
-
-def _config(row: Record, config: dict[str, Any], layer: Layer) -> dict[str, Any]:
-    """Return a layer's configuration, checked where a network goes by what it says."""
-    if config.get("dtype", "int64") not in DTYPES:
-        raise FormatError(f"{row.what}: there is no type of number {config['dtype']!r}")
-    if isinstance(layer, TutorialLayer) and layer.role == "const":
-        Record(f"{row.what}: its configuration", config).whole("after")
-    return config
 
 
 def _check_roots(layers: list[Layer]) -> None:

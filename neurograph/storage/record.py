@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -100,7 +100,7 @@ whole numbers of at least 0
             raise FormatError(f"{self.what}: its field {name!r} has too large numbers") from error
 
 
-def pick(what: str, number: object, rows: list[T]) -> T:
+def pick(what: str, number: object, rows: Sequence[T]) -> T:
     """Return the row with a number, or raise FormatError."""
     if type(number) is not int or not 0 <= number < len(rows):
         raise FormatError(f"{what} is number {number!r} of {len(rows)}")
