@@ -80,13 +80,13 @@ class Parameter:
         "_gradient",
         "_gradient_flat",
         "_learning_rate_factor",
+        "_name",
         "_regularizer",
         "_trainable",
         "_value",
         "frozen",
         "generator",
         "initializer",
-        "name",
         "shape",
         "version",
     )
@@ -101,7 +101,7 @@ class Parameter:
         initializer: Initializer | None = None,
         regularizer: Any = None,
     ) -> None:
-        self.name = text("a parameter's name", name or "")
+        self.name = name or ""
         self._trainable = trainable
         self._regularizer = regularizer
         self.initializer = initializer
@@ -120,6 +120,15 @@ class Parameter:
             self.shape = tuple(shape)
         else:
             raise DataError("Parameter: give a value, or a shape and an initializer")
+
+    @property
+    def name(self) -> str:
+        """The name; networks call the parameters of a layer by the layer's name."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = text("a parameter's name", name)
 
     @property
     def size(self) -> int:

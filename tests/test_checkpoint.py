@@ -96,6 +96,20 @@ def test_a_model_comes_back_whole(tmp_path):
     assert same(weights(model), weights(back))
 
 
+def test_an_edit_since_the_last_step_is_saved_too(tmp_path):
+    a, y = ng.InputNode("a"), ng.Node(name="y")
+    net = ng.Network(inputs=[a], outputs=[ng.Connection(a, y, weight=0.3).downstream_node])
+    model = net.compile("sgd(0.1, momentum=0.9)")
+    model.train_on_batch([[1.0]], [[0.0]])
+    velocity = model.update.state["velocity"].tolist()
+    net.connect(a, ng.Node(name="z"), 0.5)
+    model.save(tmp_path / "model.safetensors")
+    back = ng.load(tmp_path / "model.safetensors")
+    assert back.network.find("a->z").weight == 0.5
+    assert back.update.state["velocity"].tolist() == [*velocity, 0.0]
+    assert velocity != [0.0]
+
+
 def test_networks_and_models_are_told_apart(tmp_path):
     model = make()
     model.network.save(tmp_path / "net.safetensors")

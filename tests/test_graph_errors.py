@@ -357,3 +357,34 @@ def test_what_only_a_model_can_do_says_to_compile(layered):
         layered.pedict([1.0, 2.0])
     assert all(hasattr(layered.compile(), name) for name in _OF_A_MODEL)
     assert not hasattr(layered, "fit")
+
+
+@pytest.mark.parametrize(
+    ("rename", "message"),
+    [
+        (lambda net: setattr(net.node("h"), "name", "y"), "node 'h' cannot be called 'y': another"),
+        (lambda net: setattr(net.node("h"), "name", ""), "h: a node of a network needs a name"),
+        (lambda net: setattr(net.node("h"), "name", 3), "h: its name must be a string, got 3"),
+        (lambda net: setattr(net.node("p[0]"), "name", "q"), r"p\[0\]: .* set layer.name instead"),
+        (lambda net: setattr(net.layer("p"), "name", "q"), "layer 'p' cannot be called 'q': anoth"),
+        (lambda net: setattr(net.layer("p"), "name", ""), "'p': a layer of a network needs a name"),
+        (lambda net: setattr(net.layer("p"), "name", None), "'p': its name must be a string, got"),
+        (
+            lambda net: setattr(net.parameters["p/bias"], "name", 3),
+            "a parameter's name must be a string, got 3",
+        ),
+    ],
+)
+def test_a_name_that_cannot_be_changes_nothing(rename, message):
+    x, h, y = ng.Input((2,), name="x"), ng.Node(name="h"), ng.Node(name="y")
+    p, q = ng.Dense(2, name="p")(x), ng.Dense(1, name="q")(x)
+    ng.Connection(p[0], h, weight=0.5)
+    ng.Connection(h, y, weight=0.5)
+    net = ng.Network(inputs=x, outputs=[q, y])
+    layers = [each.name for each in net.all_layers]
+    with pytest.raises(ng.NeurographError, match=message):
+        rename(net)
+    assert [each.name for each in net.all_layers] == layers
+    assert net.node("h") is h
+    assert net.node("y") is y
+    assert {each.name for each in net.parameters.values()} == set(net.parameters)

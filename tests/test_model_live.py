@@ -510,3 +510,42 @@ def test_a_delay_changed_by_hand_is_seen_by_both_ways():
     library = ng.Network([ng.Input((None, 2)), ng.SimpleRNN(2)])
     with pytest.raises(ng.GraphError, match="delay of a layer's connections cannot be changed"):
         library.layer("simple_rnn")[0].upstream[0].delay = 2
+
+
+def test_another_name_is_the_one_that_counts_in_all_there_is(tmp_path):
+    net = ng.Network([ng.Input((None, 3)), ng.LSTM(2), ng.Dense(1)], seed=0)
+    h, y = ng.Node("tanh", name="h"), ng.Node("tanh", name="y")
+    ng.Connection(ng.InputNode("a"), h, weight=0.3)
+    ng.Connection(h, y, weight=0.4)
+    made = ng.Network(inputs=[h.upstream[0].upstream_node], outputs=[y])
+    model, small = net.compile("adam"), made.compile("adam")
+    x, target = np.ones((2, 4, 3)), np.zeros((2, 1))
+    losses = [model.train_on_batch(x, target), model.train_on_batch(x, target)]
+    small.train_on_batch([[1.0]], [[0.0]])
+    net.layer("lstm").name, h.name, made.layer("nodes").name = "memory", "hidden", "all"
+    assert list(net.parameters)[:2] == ["memory/kernel", "memory/recurrent_kernel"]
+    assert [each.name for each in net.parameters.values()] == list(net.parameters)
+    assert net.layer("memory/forget") is net.layer("memory").gate("forget")
+    assert "memory_" in model.source
+    assert "lstm_" not in model.source
+    losses.append(model.train_on_batch(x, target))
+    assert losses[0] > losses[1] > losses[2]
+    assert made.node("hidden") is made.find("hidden->y").upstream_node is h
+    with pytest.raises(ng.UnknownNameError, match="unknown node 'h'"):
+        made.node("h")
+    small.inspect([[1.0]], [[0.0]])
+    assert h.delta.shape == (1,)
+    for each in (model, small):
+        each.save(tmp_path / "model.safetensors")
+        again = ng.load(tmp_path / "model.safetensors").network
+        assert list(again.parameters) == list(each.network.parameters)
+        assert [layer.name for layer in again.all_layers] == [
+            layer.name for layer in each.network.all_layers
+        ]
+    assert again.node("hidden").downstream[0].weight == h.downstream[0].weight
+
+
+def test_the_tutorial_s_nodes_keep_their_numbers_when_a_layer_is_renamed():
+    net = ng.Network([2, 3, 1])
+    net.layer("layer_1").name = "middle"
+    assert net.node("(1-2)") is net.node("middle[2]")

@@ -270,16 +270,16 @@ def test_a_bundle_of_ones_own_is_registered(path):
 
 def test_every_attribute_is_stored_or_follows_from_what_is():
     """When this fails, say in neurograph.storage.structure how the new attribute is kept."""
-    stored = "shape kind name _activation function aggregation role sequence steps incoming "
+    stored = "shape kind _name _activation function aggregation role sequence steps incoming "
     stored += "parameters parts root const _initial mask stateful config"
     follows = (
         "size serial outgoing network offset members _handles _net _output _delta timeline state"
     )
     assert set(vars(ng.Input((2,)))) == set(f"{stored} {follows}".split())
-    stored = "name shape _value _trainable _regularizer _learning_rate_factor frozen"
+    stored = "_name shape _value _trainable _regularizer _learning_rate_factor frozen"
     follows = "_flat _gradient _gradient_flat generator initializer version __weakref__"
     assert set(ng.Parameter.__slots__) == set(f"{stored} {follows}".split())
-    stored = "name _activation _aggregation _initial position _upstream _downstream"
+    stored = "_name _activation _aggregation _initial position _upstream _downstream"
     follows = "_index _layer _wiring serial __weakref__"
     assert set(ng.Node.__slots__) == set(f"{stored} {follows}".split())
     stored = "_upstream _downstream _delay _parameter _index _trainable"

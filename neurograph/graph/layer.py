@@ -14,6 +14,7 @@ import numpy as np
 from neurograph.errors import DataError, GraphError, OptionError, ShapeError, short
 from neurograph.functions import Activation, get_aggregation
 from neurograph.graph.connection import Connection
+from neurograph.graph.naming import rename_layer
 from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.graph.states import reset_states, stateful_parts
 from neurograph.layer_functions import BatchNormalization, LayerFunction, resolve_activation
@@ -90,7 +91,7 @@ class Layer:
     ) -> None:
         self.shape = tuple(int(each) for each in shape)
         self.kind = kind
-        self.name = name
+        self._name = name
         self._activation, self.function = resolve_activation(activation)
         self.aggregation = get_aggregation(aggregation)
         self.role = role
@@ -135,6 +136,32 @@ class Layer:
         while layer.root is not None:
             layer = layer.root
         return layer
+
+    @property
+    def name(self) -> str:
+        """The name; assign another one, at any time.
+
+        The names of its parts and of its parameters follow: ``"lstm/forget"``, ``"dense/kernel"``;
+        the scores of a compiled model keep theirs.
+
+        Raises
+        ------
+        GraphError
+            Another layer of its network has that name.
+
+        Examples
+        --------
+        >>> import neurograph as ng
+        >>> net = ng.Network([ng.Input((2,)), ng.Dense(1)])
+        >>> net.layer("dense").name = "out"
+        >>> list(net.parameters)
+        ['out/kernel', 'out/bias']
+        """
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        rename_layer(self, name)
 
     # nodes ------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.graph.prune import prune_bundle
 from neurograph.graph.schedule import Arcs, Stage, schedule
+from neurograph.graph.tutorial import TutorialLayer
 from neurograph.graph.verbs import NetworkVerbs
 from neurograph.options import random_generator, text
 from neurograph.parameter import Parameter, Version
@@ -221,14 +222,14 @@ class Network(NetworkVerbs):
         for layer in self.all_layers:
             if layer.root is not None and not layer.name:
                 continue
-            layer.name = layer.name or names.free(layer.kind, taken)
+            layer._name = layer.name or names.free(layer.kind, taken)
             if layer.name in taken:
                 raise GraphError(f"two layers are called {layer.name!r}; give one another name")
             taken.add(layer.name)
         for layer in sorted(self.all_layers, key=depth_of):
             if not layer.name and layer.root is not None:
                 part = next((k for k, v in layer.root.parts.items() if v is layer), layer.kind)
-                layer.name = names.free(f"{layer.root.name}/{part}", taken)
+                layer._name = names.free(f"{layer.root.name}/{part}", taken)
                 taken.add(layer.name)
         self._name_nodes(self.handmade.nodes)
         unnamed: list[Parameter] = []
@@ -248,7 +249,7 @@ class Network(NetworkVerbs):
         for node in nodes:
             if not node.name:
                 kind = {InputNode: "in", ConstNode: "const"}.get(type(node), "node")
-                node.name = self._node_names.free(kind, self._named)
+                node._name = self._node_names.free(kind, self._named)
                 self._named[node.name] = node
 
     def _check_reach(self) -> None:
@@ -418,8 +419,10 @@ class Network(NetworkVerbs):
             if layer.role == "const" and layer.name == name:
                 return layer[0]
         match = re.fullmatch(r"\((\d+)-(\d+)\)", name)
-        if match and self.all_layers[0].kind == "layer":
-            return _at(self.layer(f"layer_{match[1]}").nodes, int(match[2]), name)
+        if match:
+            for layer in self.layers:
+                if isinstance(layer, TutorialLayer) and layer.number == int(match[1]):
+                    return _at(layer.nodes, int(match[2]), name)
         whole = next((each for each in self._library if each.name == name), None)
         if whole is not None:
             raise UnknownNameError(
@@ -460,10 +463,10 @@ class Network(NetworkVerbs):
         ends = (connection.upstream_node, connection.downstream_node)
         new = [n for n in collect(ends) if n._layer is None or n._layer.kind == "node"]
         if new and not self.handmade.nodes:
-            self.handmade.group.network = self
             self.handmade.group.name = Names().free(
                 "nodes", {each.name for each in self.all_layers}
             )
+            self.handmade.group.network = self
             self.handmade.group.offset = sum(layer.size for layer in self.all_layers)
             self.all_layers.append(self.handmade.group)
         self.handmade.add_nodes(new)

@@ -14,6 +14,7 @@ import numpy as np
 from neurograph.errors import DataError, GraphError, OptionError, short
 from neurograph.functions import Activation, get_activation, get_aggregation
 from neurograph.graph.connection import Connection
+from neurograph.graph.naming import free_node_name
 from neurograph.options import number, text
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Node:
         "_index",
         "_initial",
         "_layer",
+        "_name",
         "_upstream",
         "_wiring",
-        "name",
         "position",
         "serial",
     )
@@ -88,7 +89,7 @@ class Node:
         self._place(name, position, initial)
 
     def _place(self, name: str, position: Sequence[int] | None, initial: float = 0.0) -> None:
-        self.name = text("a node's name", name or "")
+        self._name = text("a node's name", name or "")
         self.position = None if position is None else _coordinates(position)
         self._initial = number("a node's initial output", initial) if initial else 0.0
         self.serial = next(_serial)
@@ -122,10 +123,25 @@ class Node:
     # who and where --------------------------------------------------------------------------
 
     @property
+    def name(self) -> str:
+        """The name of a hand-made node; assign another one, at any time.
+
+        Raises
+        ------
+        GraphError
+            Another node of its network has that name, or it is a node of a library layer.
+        """
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = free_node_name(self, name)
+
+    @property
     def label(self) -> str:
         """The name, or the layer and index: ``conv2d[3, 4, 0]``."""
-        if self.name:
-            return self.name
+        if self._name:
+            return self._name
         if self._layer is None:
             return f"({type(self).__name__} {self.serial})"
         return self._layer.node_label(self._index)

@@ -26,6 +26,7 @@ SUFFIX = ".safetensors"
 
 def save_model(model: Model, path: StrPath) -> None:
     """Save a model: see ``Model.save``."""
+    model.refresh()
     section = {
         "dtype": model.dtype,
         "optimizer": model.optimizer.to_config(),
