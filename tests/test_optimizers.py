@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from memory import taken
 
+import neurograph as ng
 from neurograph.errors import OptionError, ShapeError, UnknownNameError
 from neurograph.train.inline import run_lines
 from neurograph.train.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop, get_optimizer
@@ -41,6 +42,39 @@ KEPT = [
     (
         "adam(0.1, clipvalue=0.2)",
         [0.6980271083592932, -1.8432231321547177, 0.3734800094811207],
+    ),
+]
+
+
+# the same, with options set after the first two
+KEPT_SET = [
+    (
+        *("sgd(0.1, 0.9)", {"momentum": 0.5, "nesterov": True}),
+        [0.66575, -2.03275, 0.552875],
+    ),
+    (
+        *("sgd(0.1, clipvalue=0.2)", {"clipvalue": None, "weight_decay": 0.1}),
+        [0.7973985, -1.990498, 0.48015],
+    ),
+    (
+        *("sgd(0.1)", {"clipnorm": 0.2}),
+        [0.9770498123978766, -1.9969975093801062, 0.5690024906198938],
+    ),
+    (
+        *("adagrad(0.1)", {"epsilon": 0.5}),
+        [0.8756520158640366, -2.0033956886109587, 0.5151754939132661],
+    ),
+    (
+        *("rmsprop(0.1, momentum=0.5, centered=True)", {"rho": 0.5}),
+        [-0.1790122519763836, -1.7991430920464009, 0.35906730098725825],
+    ),
+    (
+        *("adam(0.1, amsgrad=True)", {"beta_1": 0.5, "beta_2": 0.9}),
+        [0.6770995392499314, -2.014813098449701, 0.42450159751150557],
+    ),
+    (
+        *("adamw(0.1)", {"weight_decay": 0.5, "epsilon": 0.1}),
+        [0.6843855678661334, -1.6572856263430866, 0.4225838045618845],
     ),
 ]
 
@@ -293,6 +327,45 @@ REFUSED = [
 def test_bad_options_are_refused_in_a_sentence(spec, error, says):
     with pytest.raises(error, match=says):
         get_optimizer(spec)
+
+
+@pytest.mark.parametrize(("spec", "options", "kept"), KEPT_SET, ids=str)
+def test_options_set_between_steps_are_those_of_the_next(spec, options, kept):
+    net = ng.Network([ng.Input((3,)), ng.Dense(1, use_bias=False)])
+    net.set_weights([np.array([[1.0], [-2.0], [0.5]])])
+    model = net.compile(spec, lambda _, y: (float(y.mean()), np.ones_like(y)), dtype="float64")
+    for step, g in enumerate(GRADIENTS):
+        if step == 2:
+            for what, value in options.items():
+                setattr(model.optimizer, what, value)
+        model.train_on_batch(g[None], [[0.0]])
+    assert net.get_weights()[0][:, 0] == pytest.approx(kept, rel=1e-7)
+
+
+def test_momentum_may_come_and_go(tmp_path):
+    net = ng.Network([ng.Input((1,)), ng.Dense(1, use_bias=False)], seed=0)
+    model = net.compile("sgd(0.1)", "mse", dtype="float64")
+    model.train_on_batch([[1.0]], [[3.0]])
+    assert not model.update.state
+    model.optimizer.momentum = 0.9
+    model.save(tmp_path / "model.safetensors")
+    assert ng.load(tmp_path / "model.safetensors").update.state["velocity"] == [0.0]
+    model.train_on_batch([[1.0]], [[3.0]])
+    velocity = 0.1 * net.parameters["dense/kernel"].gradient[0, 0]
+    assert model.update.state["velocity"] == pytest.approx([velocity])
+    net.layer("dense").activation = "tanh"
+    model.optimizer.momentum = 0.0
+    model.train_on_batch([[1.0]], [[0.5]])
+    assert not model.update.state
+
+
+def test_a_second_way_of_clipping_is_refused():
+    adam = Adam(clipnorm=1)
+    with pytest.raises(OptionError, match="give only one of clipnorm and clipvalue"):
+        adam.clipvalue = 0.5
+    adam.clipnorm = None
+    adam.clipvalue = 0.5
+    assert adam == Adam(clipvalue=0.5)
 
 
 def test_an_option_that_there_is_not_cannot_be_set():

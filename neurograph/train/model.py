@@ -117,7 +117,8 @@ class Model(ModelVerbs):
     # keeping in step --------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Notice changes of the network's structure; the optimizer keeps what it can."""
+        """Notice changes of the structure and of options; the optimizer keeps what it can."""
+        self.update.follow()
         if self.executable.refresh():
             fresh = Update(self.executable.arena, self.optimizer)
             carry_state(self.update, fresh, self._moved(fresh))
@@ -125,14 +126,14 @@ class Model(ModelVerbs):
 
     @property
     def optimizer(self) -> Optimizer:
-        """The optimizer; its learning rate may be set between steps, another one is compiled."""
+        """The optimizer; its options may be set between steps, another one is compiled."""
         return self._optimizer
 
     @optimizer.setter
     def optimizer(self, optimizer: object) -> None:
         raise OptionError(
             f"a model keeps its optimizer: compile the network again with {short(optimizer)}, or "
-            f"set model.optimizer.learning_rate"
+            f"set options of the one it has, as in model.optimizer.learning_rate = 0.01"
         )
 
     def _start_update(self, update: Update) -> None:

@@ -47,18 +47,20 @@ _LIMITS: dict[str, dict[str, float]] = {
     "clipvalue": {"above": 0},
     "global_clipnorm": {"above": 0},
 }
-_MAY_BE_NONE = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
+_CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+_MAY_BE_NONE = ("weight_decay", *_CLIPS)
 
 
 @dataclass
 class Optimizer:
     """A rule that turns gradients into changes of weights; it holds options and no arrays.
 
+    Any option may be set anew between steps: the next one goes by it, from the averages so far.
+
     Parameters
     ----------
     learning_rate : float or function
-        A number, a schedule, or a function of the step (counted from 0). It may be set anew between
-        steps.
+        A number, a schedule, or a function of the step (counted from 0).
     weight_decay : float, optional
         ``w -= learning_rate * weight_decay * w`` before each update (decoupled, as in AdamW).
     clipnorm : float, optional
@@ -82,10 +84,7 @@ class Optimizer:
     clipvalue: float | None = None
     global_clipnorm: float | None = None
 
-    def __post_init__(self) -> None:
-        clips = [what for what in _MAY_BE_NONE[1:] if getattr(self, what) is not None]
-        if len(clips) > 1:
-            raise OptionError(f"{self.name}: give only one of {' and '.join(clips)}")
+    revision = 0  # how many options were set that the lines or their states depend on; no option
 
     def __setattr__(self, what: str, value: Any) -> None:
         options = [each.name for each in fields(self)]
@@ -97,7 +96,12 @@ class Optimizer:
             value = number(f"{self.name}: {what}", value, **_LIMITS[what])
         elif what in ("nesterov", "centered", "amsgrad") and not isinstance(value, bool):
             raise OptionError(f"{self.name}: {what} must be True or False, got {value!r}")
+        clips = [each for each in _CLIPS if getattr(self, each) is not None and each != what]
+        if what in _CLIPS and value is not None and clips:
+            raise OptionError(f"{self.name}: give only one of {clips[0]} and {what}")
         object.__setattr__(self, what, value)
+        if what != "learning_rate":
+            object.__setattr__(self, "revision", self.revision + 1)
 
     @property
     def name(self) -> str:
@@ -112,6 +116,10 @@ class Optimizer:
     def initial_state(self, name: str) -> float:
         """Return the number a state array is filled with before the first step."""
         return 0.0
+
+    def state_scale(self, name: str) -> float:
+        """Return what turns a state array into the average that it stands for."""
+        return 1.0
 
     def rate(self, step: int) -> float:
         """Return the learning rate of the update after `step` earlier ones.

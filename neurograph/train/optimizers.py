@@ -128,6 +128,10 @@ class RMSprop(Optimizer):
         gather = ["velocity *= momentum", "velocity += change"]
         return [*text, *gather, *self._move("velocity", with_factor)]
 
+    def state_scale(self, name: str) -> float:
+        """Return ``1 - rho`` for the sums."""
+        return 1.0 if name == "velocity" else 1 - self.rho
+
     def _constants(self) -> dict[str, float]:
         rest = 1 - self.rho
         constants = {"rho": self.rho, "rest": rest, "momentum": self.momentum}
@@ -175,6 +179,10 @@ class Adam(Optimizer):
             "change *= rate",
             *self._move("change", with_factor),
         ]
+
+    def state_scale(self, name: str) -> float:
+        """Return ``1 - beta_1`` for the gradients, ``1 - beta_2`` for their squares."""
+        return 1 - (self.beta_1 if name == "gradient_sum" else self.beta_2)
 
     def _constants(self) -> dict[str, float]:
         epsilon = self.epsilon * (1 - self.beta_2) ** -0.5

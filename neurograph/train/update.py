@@ -40,14 +40,32 @@ class Update:
         self.exchange: Callable[[Array], None] | None = None
         count = arena.trainable
         self.w, self.g = arena.parameters[:count], arena.gradients[:count]
-        self.state: dict[str, Array] = dict.fromkeys(optimizer.state_names, self.w)
+        self.state: dict[str, Array] = {}
         self.factors = arena.factors()
         self.given: dict[str, Any] = {}
         self._scalars: dict[str, Array] = {}
+        self._scales: dict[str, float] = {}
+        self._revision = -1
+        self.source = ""
+        self._function: Callable[[], None]
+        self.follow()
+
+    def follow(self) -> None:
+        """Take over options that were set in the optimizer; its averages stay what they are."""
+        if self._revision == self.optimizer.revision:
+            return
+        before, scales = self.state, self._scales
+        self._revision = self.optimizer.revision
+        self.state = dict.fromkeys(self.optimizer.state_names, self.w)
+        self._scales = {name: self.optimizer.state_scale(name) for name in self.state}
         self.source, self._function = self._compile()
+        for name in before.keys() & self.state.keys():
+            np.multiply(before[name], scales[name] / self._scales[name], out=self.state[name])
 
     def run(self) -> None:
         """Take one step."""
+        if self._revision != self.optimizer.revision:
+            self.follow()
         if self.exchange is not None:
             self.exchange(self.g)
         for name, value in self._now().items():
