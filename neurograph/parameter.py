@@ -186,7 +186,10 @@ class Parameter:
     def _numbers(self, value: ArrayLike) -> Array:
         what = f"parameter {self.name or '(unnamed)'!r}"
         try:
-            array = np.asarray(value, dtype=np.float64)
+            array = np.asarray(value)
+            if array.dtype.kind in "cmMSU":  # which astype turns into numbers of a sort
+                raise TypeError
+            array = array.astype(np.float64, copy=False)
         except (TypeError, ValueError):
             raise DataError(f"{what}: its value is no array of numbers: {short(value)}") from None
         if not np.isfinite(array).all():

@@ -14,6 +14,7 @@ from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
 from neurograph.graph.node import ConstNode, InputNode, Node
 from neurograph.options import number, whole
+from neurograph.samples import number_array
 
 Labels = Sequence[float]
 Vectors = Sequence[Sequence[float]]
@@ -152,8 +153,8 @@ class Perceptron:
 
     def _numbers(self, values: Any, what: str) -> NDArray[np.float64]:
         try:
-            array = np.asarray(values, dtype=float)
-        except (TypeError, ValueError):
+            array = number_array(values, what).astype(np.float64)
+        except (DataError, ShapeError):
             array = np.array(np.nan)
         if not np.isfinite(array).all():
             raise DataError(f"{self.kind}: expected {what}, finite numbers, got {short(values)}")

@@ -36,7 +36,8 @@ length by ng.datasets.pad_sequences(), and mask what it fills in
     if isinstance(samples, np.ndarray) and samples.dtype == object and samples.ndim:
         samples = samples.tolist()  # arrays of lists, as ragged data are often kept
     try:
-        return np.asarray(samples)
+        array = np.asarray(samples)
+        return np.asarray(array.tolist()) if array.dtype == object else array
     except ValueError as error:
         raise ShapeError(f"{what}: {_differing(samples, axes)}") from error
 

@@ -388,3 +388,38 @@ def test_a_name_that_cannot_be_changes_nothing(rename, message):
     assert net.node("h") is h
     assert net.node("y") is y
     assert {each.name for each in net.parameters.values()} == set(net.parameters)
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("sample", [[1j, 2.0], [[1.0, 2.0], [0.0, 1j]]])
+def test_complex_numbers_are_no_inputs(layered, explicit, sample):
+    for given in (sample, np.array(sample), np.array(sample, dtype=object)):
+        with pytest.raises(ng.DataError, match="'layer_0' are not all real numbers; it takes"):
+            layered.predict(given, explicit=explicit)
+    with pytest.raises(ng.DataError, match="x: expected numbers, got an array of complex128"):
+        layered.compile().predict(np.atleast_2d(sample))
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_arrays_of_python_s_numbers_are_numbers(layered, explicit):
+    rows = [np.array([0.5, 1], dtype=object), np.array([2, True], dtype=object)]
+    plain = [[0.5, 1.0], [2.0, 1.0]]
+    assert np.array_equal(
+        layered.predict(rows, explicit=explicit), layered.predict(plain, explicit=explicit)
+    )
+    model = layered.compile()
+    assert np.array_equal(model.predict(np.array(rows)), model.predict(plain))
+    for wrong in (None, "a"):
+        rows[1][1] = wrong
+        with pytest.raises(ng.DataError, match="'layer_0' are not all numbers; it takes"):
+            layered.predict(rows, explicit=explicit)
+        with pytest.raises(ng.DataError, match="x: expected numbers, got an array of "):
+            model.predict(rows)
+
+
+@pytest.mark.parametrize("value", [[1j], ["1"], np.array(["2026-01-01"], "M8[D]")])
+def test_what_only_looks_like_a_number_is_no_weight(value):
+    with pytest.raises(ng.DataError, match="is no array of numbers"):
+        ng.Parameter(value)
+    with pytest.raises(ng.DataError, match="a vector, finite numbers, got"):
+        ng.Perceptron(1).predict(value)

@@ -34,8 +34,8 @@ class Feed:
     steps: dict[int, int] = field(default_factory=dict)
 
 
-def feed(network: Network, inputs: Inputs) -> Feed:
-    """Return the inputs of a run in shape.
+def feed(network: Network, inputs: Inputs, dtype: Any = np.float64) -> Feed:
+    """Return the inputs of a run in shape; complex ones are for a run of a complex dtype.
 
     Raises
     ------
@@ -51,7 +51,10 @@ def feed(network: Network, inputs: Inputs) -> Feed:
             f"tree at a time: ng.tree_network(net, tree), fed with ng.tree_values(net, tree)"
         )
     given = array_of_each(network, "input", inputs, f"network {network.name!r}")
-    arrays = [_numbers(network, port, values) for port, values in zip(ports, given, strict=True)]
+    kinds = "fiubc" if np.dtype(dtype).kind == "c" else "fiub"
+    arrays = [
+        _numbers(network, port, values, kinds) for port, values in zip(ports, given, strict=True)
+    ]
     leads = [_lead(network, port, values.shape) for port, values in zip(ports, arrays, strict=True)]
     steps = {k: lead[-1] for k, lead in enumerate(leads) if ports[k].layer.sequence}
     batches = [lead[:-1] if k in steps else lead for k, lead in enumerate(leads)]
@@ -64,13 +67,14 @@ def feed(network: Network, inputs: Inputs) -> Feed:
     return Feed(arrays, batches[0], steps)
 
 
-def _numbers(network: Network, port: Port, values: Any) -> Array:
+def _numbers(network: Network, port: Port, values: Any, kinds: str) -> Array:
     axes = len(port.shape) + port.layer.sequence
     array = stack_samples(values, f"network {network.name!r}: input {port.name!r}", axes)
-    if array.dtype.kind not in "fiubc":
+    if array.dtype.kind not in kinds:
+        real = "real " if array.dtype.kind == "c" else ""
         raise DataError(
-            f"network {network.name!r}: the values for input {port.name!r} are not all numbers; "
-            f"it takes {_expected(port)}"
+            f"network {network.name!r}: the values for input {port.name!r} are not all {real}"
+            f"numbers; it takes {_expected(port)}"
         )
     array = array.astype(np.float64) if array.dtype.kind != "c" else array
     if not np.isfinite(array).all():

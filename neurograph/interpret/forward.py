@@ -79,7 +79,7 @@ def forward(
     [array([[1.  ], [0.5 ], [0.25]])]
     """
     walk = Walk.of(network)
-    given = feed(network, inputs)
+    given = feed(network, inputs, dtype)
     walk.batch, walk.training, walk.seen = given.batch, training, None
     walk.stepwise = stepwise
     _start(walk, given, dtype)
