@@ -302,6 +302,17 @@ _stack(
 _stack("batch_normalization_axis", IMAGE, lambda: ng.BatchNormalization(axis=1))
 _stack("batch_normalization_plain", (4,), lambda: ng.BatchNormalization(center=False, scale=False))
 _stack("batch_normalization_frozen", (4,), lambda: ng.BatchNormalization(trainable=False))
+_stack(
+    "batch_normalization_frozen_relu",
+    (3, 2, 2),
+    lambda: ng.Conv2D(3, 2),
+    lambda: ng.BatchNormalization(trainable=False),
+    lambda: ng.ReLU(),
+    lambda: ng.Conv2D(2, 1),
+    lambda: ng.BatchNormalization(trainable=False, scale=False),
+    lambda: ng.Flatten(),
+    lambda: ng.Dense(2),
+)
 _stack("batch_normalization_sequence", (None, 3), lambda: ng.BatchNormalization())
 _row(
     "batch_normalization_beside_dense",

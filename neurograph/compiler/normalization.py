@@ -13,7 +13,10 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
     function = layer.function
     assert isinstance(function, BatchNormalization)
     training = lowering.training and not function.frozen
-    differentiated = lowering.differentiated and not training
+    frozen = lowering.differentiated and not training
+    learns = frozen and (
+        lowering.keep or any(each.trainable for each in function.parameters.values())
+    )
     shared = sum(
         1
         for other in lowering.network.all_layers
@@ -21,7 +24,7 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
         and set(map(id, other.function.parameters.values()))
         & set(map(id, function.parameters.values()))
     )
-    if function.axis != -1 or lowering.looping or differentiated or shared > 1:
+    if function.axis != -1 or lowering.looping or learns or shared > 1:
         lowering.apply(layer, net, out)
         return
     found = function.parameters
@@ -40,6 +43,7 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
         scale=int("gamma" in found),
         center=int("beta" in found),
         epsilon=function.epsilon,
+        given={"frozen": 1} if frozen else None,
     )
 
 

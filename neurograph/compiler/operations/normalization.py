@@ -109,7 +109,8 @@ register(Operation("normalize", _emit_normalize, _gradient_normalize, same_type)
 register(Operation("normalize_gradient", _emit_normalize_gradient))
 
 
-# rescale: the same by the moving statistics, which are constants then
+# rescale: the same by the moving statistics, which are constants then, as gamma and beta are where
+# a gradient goes through it (frozen=1)
 
 
 def _emit_rescale(e: Emitter, statement: Statement) -> None:
@@ -122,7 +123,35 @@ def _emit_rescale(e: Emitter, statement: Statement) -> None:
     )
 
 
-register(Operation("rescale", _emit_rescale, None, same_type))
+def _gradient_rescale(backward: Backward, statement: Statement) -> None:
+    x, gamma, _, (_, variance) = split(statement)
+    if backward.wanted(x):
+        factors = [variance] if gamma is None else [variance, gamma]
+        cut = [statement.out] if statement.get("relu") else []
+        backward.add(
+            "rescale_gradient",
+            backward.of(x),
+            backward.of(statement.out),
+            *factors,
+            *cut,
+            given=dict(statement.attributes),
+        )
+
+
+def _emit_rescale_gradient(e: Emitter, statement: Statement) -> None:
+    d, variance, *rest = statement.inputs
+    gamma = rest.pop(0) if statement.get("scale") else None
+    s, shape, source = _factors(e, statement, gamma, variance), e.shape(d), e.name(d)
+    if rest:
+        positive, t = e.mask(shape), e.scratch(shape)
+        e.line(f"np.greater({e.name(rest[0])}, 0, out={positive})")
+        e.line(f"np.multiply({source}, {positive}, out={t})")
+        source = t
+    e.into(statement, lambda out: e.line(f"np.multiply({source}, {s}, out={out})"))
+
+
+register(Operation("rescale", _emit_rescale, _gradient_rescale, same_type))
+register(Operation("rescale_gradient", _emit_rescale_gradient))
 
 
 # fold_kernel, fold_shift: a kernel and a bias that rescale what comes out of them

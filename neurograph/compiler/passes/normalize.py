@@ -36,7 +36,7 @@ def fold_batch_norm(program: Program) -> Program:
     comes between.
     """
     for step in program.forward:
-        if isinstance(step, Statement) and step.op == "rescale":
+        if isinstance(step, Statement) and step.op == "rescale" and not step.get("frozen"):
             folded = _fold(program, step)
             if folded is not None:
                 return fold_batch_norm(folded)
