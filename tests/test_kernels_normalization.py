@@ -47,7 +47,7 @@ def run(x, gamma, beta, d_out, relu=False, accumulate=False, team=None, batch=No
     workspace = BatchNormWorkspace(x.shape[1:], batch or len(x), x.dtype, team)
     for _ in range(2):
         out, d_x = np.empty_like(x), np.ones_like(x)
-        d_gamma, d_beta = np.ones((2, x.shape[-1]), x.dtype)
+        d_gamma, d_beta = np.full((2, x.shape[-1]), float(accumulate), x.dtype)
         batch_norm(x, gamma, beta, out, workspace, relu)
         deltas, cut = d_out.copy(), out if relu else None
         batch_norm_gradient(x, gamma, cut, deltas, d_gamma, d_beta, d_x, workspace, accumulate)
@@ -101,7 +101,7 @@ def test_batch_norm_in_place_and_without_some_gradients():
     out = x.copy()
     batch_norm(out, gamma, beta, out, workspace)
     np.testing.assert_array_equal(out, right[0])
-    d_beta = np.empty(5)
+    d_beta = np.zeros(5)
     batch_norm_gradient(x, gamma, None, d_out, None, d_beta, None, workspace)
     np.testing.assert_array_equal(d_beta, right[2])
     batch_norm_gradient(x, gamma, None, d_out, None, None, d_out, workspace)

@@ -108,7 +108,11 @@ def add_backward(
     backward = Backward(program, options.dtype, roots, options.truncate)
     targets = _add_losses(backward, lowering, options)
     for statement in statements(program.forward):
-        if statement.op in ("apply", "layer_norm"):  # they add to the gradients of parameters
+        if statement.op in (
+            "apply",
+            "normalize",
+            "layer_norm",
+        ):  # they add to the gradients of parameters
             for ref in statement.inputs[1:]:
                 if statement.op == "apply" or backward.wanted(ref):
                     backward.builder.emit("fill", backward.of(ref), accumulate=False, value=0)

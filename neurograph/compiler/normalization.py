@@ -17,14 +17,7 @@ def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
     learns = frozen and (
         lowering.keep or any(each.trainable for each in function.parameters.values())
     )
-    shared = sum(
-        1
-        for other in lowering.network.all_layers
-        if other.function is not None
-        and set(map(id, other.function.parameters.values()))
-        & set(map(id, function.parameters.values()))
-    )
-    if function.axis != -1 or lowering.looping or learns or shared > 1:
+    if function.axis != -1 or lowering.looping or learns:
         lowering.apply(layer, net, out)
         return
     found = function.parameters

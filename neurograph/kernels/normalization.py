@@ -180,12 +180,12 @@ def batch_norm_gradient(
     d_out : (batch, …, channels)
         Gradients of the outputs.
     d_gamma, d_beta : (channels,) or None
-        Overwritten, or added to.
+        Added to.
     d_x : (batch, …, channels) or None
         Overwritten, or added to; it may be `d_out`. None if it is not needed.
     workspace : BatchNormWorkspace
     accumulate : bool
-        Whether to add to `d_gamma`, `d_beta` and `d_x`.
+        Whether to add to `d_x`.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def batch_norm_gradient(
     inverse = workspace.inverse
     for target, value in ((d_gamma, along * inverse), (d_beta, total)):
         if target is not None:
-            target[...] = value + target if accumulate else value
+            target += value
     if d_x is None:
         return
     count = x.size // workspace.shape[-1]

@@ -68,8 +68,6 @@ def _gradient_normalize(backward: Backward, statement: Statement) -> None:
         "to_gamma": int(gamma is not None and backward.wanted(gamma)),
         "to_beta": int(beta is not None and backward.wanted(beta)),
     }
-    for ref in outs:  # written beside d_x by the one kernel call; first they become zero
-        backward.add("fill", ref, accumulate=False, value=0)
     backward.add(
         "normalize_gradient",
         backward.of(x),
