@@ -27,6 +27,10 @@ from neurograph.graph.states import stateful_layers
 from neurograph.parameter import Parameter
 
 
+# operations whose gradient adds to those of parameters, beside its output; first these become zero
+ADDS_TO_PARAMETERS = ("apply", "normalize", "layer_norm")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What kind of program is wanted."""
@@ -108,11 +112,7 @@ def add_backward(
     backward = Backward(program, options.dtype, roots, options.truncate)
     targets = _add_losses(backward, lowering, options)
     for statement in statements(program.forward):
-        if statement.op in (
-            "apply",
-            "normalize",
-            "layer_norm",
-        ):  # they add to the gradients of parameters
+        if statement.op in ADDS_TO_PARAMETERS:
             for ref in statement.inputs[1:]:
                 if statement.op == "apply" or backward.wanted(ref):
                     backward.builder.emit("fill", backward.of(ref), accumulate=False, value=0)
