@@ -26,7 +26,6 @@ from neurograph.graph.network import Network
 from neurograph.graph.states import stateful_layers
 from neurograph.parameter import Parameter
 
-
 # operations whose gradient adds to those of parameters, beside its output; first these become zero
 ADDS_TO_PARAMETERS = ("apply", "normalize", "layer_norm")
 
