@@ -416,7 +416,7 @@ def test_explain_names_the_functions_of_whole_layers_with_their_weights() -> Non
     assert [(row.block, row.kernel, row.parameters) for row in rows] == [
         ("layer_normalization", "layer_norm", 6),
         ("batch_normalization", "normalize", 12),
-        ("local_response_normalization", "apply", 0),
+        ("local_response_normalization", "local_response", 0),
         ("dense", "softmax", 0),
     ]
     assert rows[0].reason == "each sample by its own mean and variance"

@@ -219,6 +219,7 @@ STEADY = [
     "pooled_convolution",
     "layer_normalization_axes",
     "layer_normalization_sequence",
+    "local_response",
     "skip",
     "pruned",
     "delay_two",

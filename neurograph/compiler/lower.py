@@ -39,6 +39,7 @@ FUNCTIONS: dict[type, Callable[[Lowering, Layer, Ref, Ref], None]] = {}
 FUNCTION_REASONS = {
     "softmax": "powers over their sum, along the last axis",
     "layer_norm": "each sample by its own mean and variance",
+    "local_response": "each channel by those beside it",
     "normalize": "by mean and variance of the batch",
     "rescale": "by the moving mean and variance",
     "apply": "no kernel of its own: the function is called",

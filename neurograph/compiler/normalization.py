@@ -6,7 +6,11 @@ from neurograph.compiler.lower import FUNCTIONS, Lowering
 from neurograph.compiler.names import identifier
 from neurograph.compiler.program import Ref
 from neurograph.graph.layer import Layer
-from neurograph.layer_functions import BatchNormalization, LayerNormalization
+from neurograph.layer_functions import (
+    BatchNormalization,
+    LayerNormalization,
+    LocalResponseNormalization,
+)
 
 
 def _batch_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -> None:
@@ -57,5 +61,12 @@ def _layer_normalization(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -
     )
 
 
+def _local_response(lowering: Lowering, layer: Layer, net: Ref, out: Ref) -> None:
+    assert layer.function is not None
+    options = layer.function.describe()
+    lowering.builder.emit("local_response", out, net, accumulate=False, given=options)
+
+
 FUNCTIONS[BatchNormalization] = _batch_normalization
 FUNCTIONS[LayerNormalization] = _layer_normalization
+FUNCTIONS[LocalResponseNormalization] = _local_response

@@ -9,6 +9,7 @@ from neurograph.compiler.operations import (  # noqa: F401 (each fills its rows 
     elementwise,
     layer_normalization,
     layer_wise,
+    local_response,
     lookup,
     normalization,
     product,
