@@ -423,3 +423,38 @@ def test_what_only_looks_like_a_number_is_no_weight(value):
         ng.Parameter(value)
     with pytest.raises(ng.DataError, match="a vector, finite numbers, got"):
         ng.Perceptron(1).predict(value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda net: setattr(net.node("a"), "aggregation", "max"),
+            "a: an input has no aggregation",
+        ),
+        (lambda net: setattr(net.node("one"), "activation", "relu"), "one: a ConstNode has no act"),
+        (lambda net: setattr(net.node("h"), "aggregation", "maxx"), "did you mean 'max'"),
+        (lambda net: setattr(net.node("h"), "activation", "relo"), "did you mean 'relu'"),
+        (lambda net: setattr(net.node("p[0]"), "aggregation", "max"), "make the node by hand inst"),
+        (lambda net: setattr(net.node("p[0]"), "activation", "relu"), "set layer.activation inst"),
+        (
+            lambda net: setattr(net.layer("p"), "aggregation", "max"),
+            "'p': its aggregation, sum, st",
+        ),
+    ],
+)
+def test_what_a_node_cannot_become_leaves_it_as_it_was(change, message):
+    x, a, h, one = (
+        ng.Input((2,), name="x"),
+        ng.InputNode("a"),
+        ng.Node(name="h"),
+        ng.ConstNode("one"),
+    )
+    for up in (a, one):
+        ng.Connection(up, h, weight=0.5)
+    net = ng.Network(inputs=[x, a], outputs=[ng.Dense(2, name="p")(x), h])
+    before, version = str(net.node("p[0]")) + str(h), net.version.number
+    with pytest.raises(ng.NeurographError, match=message):
+        change(net)
+    assert str(net.node("p[0]")) + str(h) == before
+    assert net.version.number == version

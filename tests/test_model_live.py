@@ -549,3 +549,31 @@ def test_the_tutorial_s_nodes_keep_their_numbers_when_a_layer_is_renamed():
     net = ng.Network([2, 3, 1])
     net.layer("layer_1").name = "middle"
     assert net.node("(1-2)") is net.node("middle[2]")
+
+
+@pytest.mark.parametrize("aggregation", ["sum", "mean", "max", "product"])
+def test_an_aggregation_changed_by_hand_is_seen_by_both_ways(aggregation, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    for before in ("sum", "product"):
+        net = by_hand()
+        for k in range(3):
+            net.node(f"h{k}").aggregation = before
+        model = net.compile("sgd(0.1)", "sse", dtype="float64")
+        model.train_on_batch(x, y)
+        net.predict(x, explicit=True)
+        net.calc_delta(y)
+        net.node("h1").aggregation = aggregation
+        net.node("h2").activation = "sin"
+        assert ng.parity_check(net, x, y, loss="sse").ok
+        assert ng.gradient_check(net, x, y, loss="sse").ok
+        net.predict(x, explicit=True)
+        values = np.broadcast_arrays(*(each.signal() for each in net.node("h1").upstream))
+        by = {"sum": np.sum, "mean": np.mean, "max": np.max, "product": np.prod}[aggregation]
+        np.testing.assert_allclose(net.node("h1").net, by(values, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(
+            model.predict(x), net.predict(x, explicit=True), rtol=1e-12, atol=1e-15
+        )
+        model.save(tmp_path / "model.safetensors")
+        again = ng.load(tmp_path / "model.safetensors")
+        assert np.array_equal(again.predict(x), model.predict(x))

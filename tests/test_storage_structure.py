@@ -270,7 +270,7 @@ def test_a_bundle_of_ones_own_is_registered(path):
 
 def test_every_attribute_is_stored_or_follows_from_what_is():
     """When this fails, say in neurograph.storage.structure how the new attribute is kept."""
-    stored = "shape kind _name _activation function aggregation role sequence steps incoming "
+    stored = "shape kind _name _activation function _aggregation role sequence steps incoming "
     stored += "parameters parts root const _initial mask stateful config"
     follows = (
         "size serial outgoing network offset members _handles _net _output _delta timeline state"

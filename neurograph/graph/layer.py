@@ -93,7 +93,7 @@ class Layer:
         self.kind = kind
         self._name = name
         self._activation, self.function = resolve_activation(activation)
-        self.aggregation = get_aggregation(aggregation)
+        self._aggregation = get_aggregation(aggregation)
         self.role = role
         self.sequence = sequence
         self.steps = steps
@@ -271,12 +271,24 @@ class Layer:
         if self.network is not None:
             self.network.version.number += 1
 
-    def change_activation(self, node: Node, activation: Activation) -> None:
-        """Note that one of its nodes got another activation (hand-made nodes only)."""
+    @property
+    def aggregation(self) -> str:
+        """The aggregation of its nodes, which stays."""
+        return self._aggregation
+
+    @aggregation.setter
+    def aggregation(self, aggregation: str) -> None:
+        raise GraphError(
+            f"layer {self.name or self.kind!r}: its aggregation, {self._aggregation}, stays; "
+            f"that of nodes made by hand can be set"
+        )
+
+    def change_node(self, node: Node, what: str) -> None:
+        """Note that one of its nodes gets another activation or aggregation, or refuse it."""
         if self.role != "group":
+            cure = "set layer.activation" if what == "activation" else "make the node by hand"
             raise GraphError(
-                f"{node.label}: a node of a library layer has its layer's activation; "
-                f"set layer.activation instead"
+                f"{node.label}: a node of a library layer has its layer's {what}; {cure} instead"
             )
         if self.network is not None:
             self.network.version.number += 1

@@ -167,13 +167,29 @@ class Node:
 
     @activation.setter
     def activation(self, activation: str | Activation) -> None:
-        self._activation = get_activation(activation)
-        self.layer.change_activation(self, self._activation)
+        activation = get_activation(activation)
+        self._change("activation")
+        self._activation = activation
 
     @property
     def aggregation(self) -> str:
-        """The aggregation: sum, mean, max or product."""
+        """The aggregation: sum, mean, max or product; assign another one to a hand-made node."""
         return self._aggregation
+
+    @aggregation.setter
+    def aggregation(self, aggregation: str) -> None:
+        aggregation = get_aggregation(aggregation)
+        self._change("aggregation")
+        self._aggregation = aggregation
+        for connection in self.upstream:
+            connection.partial = None
+
+    def _change(self, what: str) -> None:
+        """Note that the node gets another activation or aggregation, or refuse it."""
+        if not self.takes_connections:
+            raise GraphError(f"{self.label}: {_kind(self)} has no {what} to be set, a Node has")
+        if self._layer is not None:
+            self._layer.change_node(self, what)
 
     # values ---------------------------------------------------------------------------------
 
