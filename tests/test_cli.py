@@ -284,6 +284,24 @@ def test_explain_summary_and_exports(said, run_folder, tmp_path):
         assert path.stat().st_size > 0
     again = ng.from_json(tmp_path / "people.json")
     assert len(again.connections) == 26
+    tables = {
+        ending: said("summary", tmp_path / f"people.{ending}")
+        for ending in ("safetensors", "json", "graphml")
+    }
+    assert tables["safetensors"][0] == 0
+    assert tables["safetensors"] == tables["json"] == tables["graphml"]
+    for ending in ("txt", "npz"):
+        status, _, err = said("summary", tmp_path / f"people.{ending}")
+        assert status == 2
+        assert f"ends in .{ending} holds no whole network; give one that ends in .safetens" in err
+    (tmp_path / "other.json").write_text("[1]")
+    assert "not written by neurograph's to_json" in said("summary", tmp_path / "other.json")[2]
+
+
+def test_an_onnx_file_is_a_network_too(said, run_folder, tmp_path):
+    pytest.importorskip("onnx")
+    assert said("export", run_folder, tmp_path / "net.onnx")[0] == 0
+    assert said("check", tmp_path / "net.onnx")[0] == 0
 
 
 def test_render_draws(said, run_folder, tmp_path):
@@ -327,6 +345,7 @@ def test_the_command_lines_in_the_documents_are_understood():
         (["evaluate", "people"], "add --data NAME"),
         (["render", "people", "x.svg", "--limit", "0"], "limit must be a number of at least 3"),
         (["summary", "no/such.safetensors"], "there is no such file or folder"),
+        (["summary", "nosuch.json"], "there is no such file or folder"),
         (["evaluate", "lenet5_cifar", "--data", "iris"], "shape"),
         (["summary", "people.py"], "returns a network, people.py:NAME"),
         (["predict", "people"], "give a picture"),

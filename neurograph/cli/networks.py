@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import neurograph as ng
 from neurograph import zoo
 from neurograph.cli.runs import MODEL_FILE
 from neurograph.datasets import Dataset
@@ -17,6 +18,12 @@ from neurograph.graph.network import Network
 from neurograph.storage.loading import load
 from neurograph.train.model import Model
 
+READERS: dict[str, Callable[[str], Any]] = {
+    ".safetensors": load,
+    ".json": lambda path: ng.from_json(Path(path)),
+    ".onnx": lambda path: ng.from_onnx(path),  # imported when it is needed
+    ".graphml": lambda path: ng.from_graphml(path),
+}
 FLAT = ("people", "mlp", "fashion_mlp")  # of the zoo: they take vectors
 
 
@@ -26,7 +33,8 @@ def add_network(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
         "network",
         metavar="SPEC",
         nargs="?" if optional else None,
-        help="a zoo name, a saved network or model, the folder of a run, or file.py:function",
+        help="a zoo name, a saved network or model (.safetensors, .json, .onnx, .graphml), the "
+        "folder of a run, or file.py:function",
     )
 
 
@@ -56,11 +64,17 @@ def loaded(spec: str, data: Dataset | None = None, seed: int | None = None) -> A
         if not file.exists():
             raise StorageError(f"{spec}: there is no {MODEL_FILE} in this folder")
         return load(file)
+    ending = Path(spec).suffix.lower()
     if Path(spec).exists():
-        return load(spec)
+        if ending in (".txt", ".npz", ".csv"):
+            raise FormatError(
+                f"{spec}: a file that ends in {ending} holds no whole network; give one that ends "
+                f"in {', '.join(READERS)}, or file.py:function"
+            )
+        return READERS.get(ending, load)(spec)
     if spec in zoo.NAMES:
         return zoo.get(spec)(**_options(spec, data), seed=seed)
-    if "/" in spec or spec.endswith(".safetensors"):
+    if "/" in spec or ending in READERS:
         raise StorageError(f"{spec}: there is no such file or folder")
     raise unknown("file, folder or network of the zoo", spec, zoo.NAMES)
 
