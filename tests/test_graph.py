@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from itertools import islice
 
 import numpy as np
 import pytest
+from cases import CASES
 
 import neurograph as ng
 from neurograph.graph.bundles import (
@@ -205,6 +207,40 @@ def test_a_bundle_enumerates_the_same_connections_in_every_way(name):
             connection.weight
         )
     assert bundle.matrix().tolist() == by_hand.tolist()
+    every = list(bundle)
+    assert all(bundle[k] is each for k, each in enumerate(every))
+    assert bundle[-1] is every[-1]
+    assert bundle[::-1] == every[::-1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_connections_have_the_numbers_of_their_order(name):
+    net = CASES[name].build()
+    for _ in range(2):  # the second time with connections taken out
+        connections, count = net.connections, len(net.connections)
+        every = list(islice(connections, 500))
+        assert connections[:500] == every
+        assert connections[400:2:-3] == every[400:2:-3]
+        assert connections[len(every) - 1] is every[-1]
+        assert len(connections[-500:]) == len(every)
+        if count <= 500:
+            assert connections[-1] is every[-1]
+            assert connections[-count] is every[0]
+        net.prune(0.2)
+
+
+def test_looking_at_some_connections_of_a_giant_makes_no_others():
+    vgg = ng.zoo.vgg16()
+    connections = vgg.connections
+    found = connections[0], connections[7_000_000_000], connections[-1]
+    assert [each.downstream_node.layer.name for each in found] == ["conv2d", "conv2d_5", "dense_2"]
+    assert found[1].label == "conv2d_4[43, 38, 252] -> conv2d_5[44, 38, 0]"
+    assert sum(len(layer._handles) for layer in vgg.all_layers) == 6
+    assert not any(each.is_materialised for each in vgg.parameters.values())
+    with pytest.raises(IndexError, match=r"there are 14,989,543,656 connections, there is no num"):
+        connections[2 * 10**10]
+    with pytest.raises(ng.OptionError, match=r"'h->y'\]: give a whole number or a slice; network"):
+        connections["h->y"]
 
 
 # editing -----------------------------------------------------------------------------------------

@@ -79,6 +79,11 @@ class DenseConnections(Bundle):
             units = units[~self.mask[row]]
         return position * self.units + units, self._addresses(row, units)
 
+    def fan_outs(self) -> Indices:
+        """Return the number of connections out of each node of the source."""
+        removed = 0 if self.mask is None else np.tile(self.mask.sum(axis=1), self.positions)
+        return np.full(self.source.size, self.units) - removed
+
     def __len__(self) -> int:
         removed = 0 if self.mask is None else int(self.mask.sum())
         return self.positions * self.inputs * self.units - removed
@@ -255,6 +260,13 @@ class OneToOneConnections(Bundle):
         """Return downstream indices and weight addresses of the connections out of a node."""
         return self._across(up, out=True)
 
+    def fan_outs(self) -> Indices:
+        """Return 1 for the nodes of the block, 0 for others."""
+        counts = np.zeros(self.source_shape, dtype=np.int64)
+        starts = zip(self.source_start, self.block, strict=True)
+        counts[tuple(slice(start, start + width) for start, width in starts)] = 1
+        return counts.reshape(-1)
+
     def __len__(self) -> int:
         return int(np.prod(self.block))
 
@@ -318,6 +330,10 @@ class TableConnections(Bundle):
     def edges(self) -> tuple[Indices, Indices, Indices]:
         """Return upstream indices, downstream indices and addresses of all, upstream-major."""
         return self.ups, self.downs, self.addresses
+
+    def fan_outs(self) -> Indices:
+        """Return the number of connections out of each node of the source."""
+        return np.bincount(self.ups, minlength=self.source.size)
 
     def __len__(self) -> int:
         return len(self.ups)

@@ -8,16 +8,18 @@ loop.
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, groupby, islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.errors import GraphError
+from neurograph.errors import GraphError, OptionError, short
 from neurograph.graph.connection import Connection, first_passage
 from neurograph.parameter import Parameter
 
@@ -29,13 +31,41 @@ NO_EDGES: Indices = np.empty(0, dtype=np.int64)
 
 
 class Connections(ABC):
-    """A collection of connections: its exact number, and the connections in a stated order."""
+    """A collection of connections: its exact number, and the connections in a stated order.
+
+    Examples
+    --------
+    >>> import neurograph as ng
+    >>> net = ng.Network([2, 3, 1])
+    >>> len(net.connections), net.connections[0].label, net.connections[-1].label
+    (13, '(0-0) -> (1-0)', '(1-3) -> (2-0)')
+    """
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def __iter__(self) -> Iterator[Connection]: ...
+
+    @abstractmethod
+    def at(self, places: Sequence[int]) -> list[Connection]:
+        """Return the connections with these numbers in that order, from 0 on."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a connection by its number, or a list of them for a slice."""
+        count = len(self)
+        if isinstance(index, slice):
+            return self.at(range(count)[index])
+        try:
+            place = operator.index(index)
+        except TypeError:
+            raise OptionError(
+                f"connections[{short(index)}]: give a whole number or a slice; network.find('a->b')"
+                f" finds a connection by its nodes"
+            ) from None
+        if not -count <= place < count:
+            raise IndexError(f"there are {count:,} connections, there is no number {place}")
+        return self.at([place % count])[0]
 
     def remove(self, connection: Connection) -> None:
         """Take one connection out."""
@@ -124,6 +154,22 @@ class Bundle(Connections):
         for up in range(self.source.size):
             yield from self.connections_out_of(up)
 
+    def at(self, places: Sequence[int]) -> list[Connection]:
+        """Return the connections with these numbers, upstream-major."""
+        ends, found, last = np.cumsum(self.fan_outs()), [], -1
+        for place in places:
+            up = int(np.searchsorted(ends, place, side="right"))
+            if up != last:
+                last, (downs, addresses) = up, self.out_of(up)
+            k = place - int(ends[up])  # from the end
+            found.append(self.connection(up, int(downs[k]), int(addresses[k])))
+        return found
+
+    def fan_outs(self) -> Indices:
+        """Return the number of connections out of each node of the source."""
+        counts = [len(self.out_of(up)[0]) for up in range(self.source.size)]
+        return np.array(counts, dtype=np.int64)
+
     def connections_into(self, down: int) -> list[Connection]:
         """Return the connections into a node of the target, by upstream index."""
         ups, addresses = self.into(down)
@@ -207,3 +253,11 @@ class AllConnections(Connections):
     def __iter__(self) -> Iterator[Connection]:
         for part in self._parts:
             yield from part
+
+    def at(self, places: Sequence[int]) -> list[Connection]:
+        """Return the connections with these numbers, part by part."""
+        ends, found = list(accumulate(len(part) for part in self._parts)), []
+        for number, some in groupby(places, key=lambda place: bisect_right(ends, place)):
+            part = self._parts[number]
+            found += part.at([place - ends[number] + len(part) for place in some])
+        return found

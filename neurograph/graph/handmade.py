@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from operator import attrgetter
@@ -163,9 +163,13 @@ class HandMade(Connections):
         return len(self.table().ups)
 
     def __iter__(self) -> Iterator[Connection]:
+        yield from self.at(range(len(self)))
+
+    def at(self, places: Sequence[int]) -> list[Connection]:
+        """Return the connections with these numbers, upstream node by upstream node."""
         connections, table = self.connections, self.table()
-        for k in np.lexsort((table.delays, table.downs, table.ups)).tolist():
-            yield connections[k]
+        order = np.lexsort((table.delays, table.downs, table.ups))
+        return [connections[k] for k in order[np.asarray(places, dtype=np.int64)].tolist()]
 
 
 def _factors(old: Parameter, own: list[Connection]) -> float | Array:

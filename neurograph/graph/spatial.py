@@ -149,6 +149,13 @@ class WindowConnections(Bundle):
         order = np.lexsort((downs, ups))
         return ups[order], downs[order], addresses[order]
 
+    def fan_outs(self) -> Indices:
+        """Return the number of connections out of each node of the source."""
+        rows, columns = (
+            np.bincount(axis.pairs()[0], minlength=axis.size) for axis in (self.rows, self.columns)
+        )
+        return np.repeat(np.outer(rows, columns) * self._outs, self.geometry.in_shape[2])
+
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns) * self._ins * self.geometry.filters
 

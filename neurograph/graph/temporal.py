@@ -46,6 +46,10 @@ class BridgeConnections(Bundle):
         """Return the one downstream index and its weight address."""
         return np.array([up]), np.zeros(1, np.int64)
 
+    def fan_outs(self) -> Indices:
+        """Return the number of connections out of each node of the source."""
+        return np.full(self.source.size, len(self) // self.source.size)
+
     def __len__(self) -> int:
         return self.source.size
 
