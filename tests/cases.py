@@ -338,7 +338,12 @@ _stack("layer_normalization", (4,), lambda: ng.Dense(5), lambda: ng.LayerNormali
 _stack("layer_normalization_axes", (3, 2, 4), lambda: ng.LayerNormalization(axis=(-3, -1)))
 _stack("layer_normalization_plain", (4,), lambda: ng.LayerNormalization(center=False, scale=False))
 _stack("local_response", (3, 2, 7), lambda: ng.LocalResponseNormalization(3, 0.5, 0.75, 0.9))
-_stack("local_response_few", (2,), lambda: ng.LocalResponseNormalization(5, 2.0, 0.5))
+_stack(
+    "local_response_few",
+    (4,),
+    lambda: ng.Dense(2),
+    lambda: ng.LocalResponseNormalization(5, 2.0, 0.5),
+)
 _stack("layer_normalization_sequence", (None, 4), lambda: ng.LayerNormalization())
 
 # networks -------------------------------------------------------------------------------------
