@@ -104,6 +104,16 @@ def test_what_was_exported_comes_back_or_is_refused(name, tmp_path):
         np.testing.assert_allclose(other, mine, rtol=1e-5, atol=1e-5 * max(1, abs(mine).max()))
 
 
+@pytest.mark.parametrize(("shape", "turned"), [((4, 1), (1, 4)), ((1, 4), (4, 1))])
+def test_one_column_made_one_row_is_not_taken_for_channels(shape, turned, tmp_path):
+    net = ng.Network([ng.Input(shape), ng.Activation("tanh"), ng.Reshape(turned)])
+    net.compile().export(tmp_path / "net.onnx")
+    again = ng.from_onnx(tmp_path / "net.onnx")
+    assert (again.inputs[0].shape, again.outputs[0].shape) == (shape, turned)
+    x = floats(2, *shape)
+    np.testing.assert_allclose(again.predict(x), np.tanh(x).reshape(2, *turned), rtol=1e-5)
+
+
 def agrees(path, x, channels=True):
     """Compare a network read from a file with onnxruntime; return it."""
     net = ng.from_onnx(path)

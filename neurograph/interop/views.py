@@ -60,7 +60,10 @@ class View:
 
     def reshape(self, shape: Sequence[int]) -> View:
         """Return the view with another shape, the last axis running fastest."""
-        return View(self.layer, self.places.reshape(tuple(shape)))
+        view = View(self.layer, self.places.reshape(tuple(shape)))
+        if view.shape == self.shape or self.layer.sequence or not view.is_channels_last():
+            return view
+        return View.of(view.in_order())  # else (4, 1) made (1, 4) would pass for channels first
 
     def transpose(self, axes: Sequence[int]) -> View:
         """Return the view with its axes in another order."""
