@@ -458,3 +458,36 @@ def test_what_a_node_cannot_become_leaves_it_as_it_was(change, message):
         change(net)
     assert str(net.node("p[0]")) + str(h) == before
     assert net.version.number == version
+
+
+def test_what_a_network_refused_makes_another_when_it_is_mended():
+    x, h, y = ng.InputNode("x"), ng.Node("tanh", name="h"), ng.Node("tanh", name="x")
+    up, round_ = ng.Connection(x, h, 0.5), ng.Connection(h, h, 0.25)
+    down = ng.Connection(h, y, -2.0, trainable=False)
+    for _ in range(2):
+        with pytest.raises(ng.GraphError, match="two nodes are called 'x'"):
+            ng.Network(inputs=[x], outputs=[y])
+    y.name = "y"
+    with pytest.raises(ng.GraphError, match="cycle"):
+        ng.Network(inputs=[x], outputs=[y])
+    round_.delay = 1
+    net = ng.Network(inputs=[x], outputs=[y])
+    assert [each.weight for each in (up, round_, down)] == [0.5, 0.25, -2.0]
+    assert {each.parameter for each in (up, round_, down)} == {net.parameters["connections/weight"]}
+    assert not down.trainable
+    np.testing.assert_allclose(net.predict([[1.0]]), np.tanh(-2 * np.tanh([[0.5]])))
+
+
+def test_layers_that_a_network_refused_make_another_with_its_seed():
+    def made(second):
+        x = ng.Input((3,))
+        return x, ng.Dense(2, name=second)(ng.Dense(2, name="first")(x))
+
+    x, end = made("first")
+    with pytest.raises(ng.GraphError, match="two layers are called 'first'"):
+        ng.Network(inputs=x, outputs=end, seed=5)
+    end.name = "second"
+    net, (x, end) = ng.Network(inputs=x, outputs=end, seed=6), made("second")
+    other = ng.Network(inputs=x, outputs=end, seed=6)
+    assert net.predict([1, 2, 3]).tolist() == other.predict([1, 2, 3]).tolist()
+    assert ng.parity_check(net, [1, 2, 3], [1, 0]).ok

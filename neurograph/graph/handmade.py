@@ -63,17 +63,29 @@ class HandMade(Connections):
 
     def add_nodes(self, nodes: Iterable[Node]) -> None:
         """Take nodes into the group, with their hand-made neighbours' lists as they are."""
+        nodes = list(nodes)
         for node in nodes:
             if node._layer is not None and node._layer.network is not None:
                 raise GraphError(
                     f"node {node.label!r} already belongs to network "
                     f"{node._layer.network.name!r}; make new nodes for another network"
                 )
+        for node in nodes:
             node._layer, node._index = self.group, len(self.nodes)
             self.nodes.append(node)
         self.group.size = len(self.nodes)
         self.group.shape = (self.group.size,)
         self.changed()
+
+    def give_back(self) -> None:
+        """Make nodes and connections loose again."""
+        for connection in self._connections:
+            if connection._parameter is self.weights:
+                connection._parameter, connection._index = None, 0
+        for node in [*self.nodes, *self.anchors.values()]:
+            node._wiring = None
+        for node in self.nodes:
+            node._layer, node._index = None, 0
 
     def anchor(self, node: Node) -> None:
         """Keep a node of a library layer alive, since it has hand-made connections."""

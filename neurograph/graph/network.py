@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from neurograph.errors import GraphError, OptionError, UnknownNameError, short, unknown
+from neurograph.errors import (
+    GraphError,
+    NeurographError,
+    OptionError,
+    UnknownNameError,
+    short,
+    unknown,
+)
 from neurograph.graph.bundles import TableConnections
 from neurograph.graph.connection import Connection
 from neurograph.graph.connections import AllConnections, Bundle, Connections
@@ -90,10 +97,15 @@ class Network(NetworkVerbs):
         self._begin(name, seed)
         inputs, outputs = ends_of(layers, inputs, outputs)
         self._gather(inputs, outputs)
-        self.inputs = self._ports(inputs)
-        self.outputs = self._ports(outputs)
-        self._name_all()
-        self._check_reach()
+        try:
+            self.inputs = self._ports(inputs)
+            self.outputs = self._ports(outputs)
+            self._name_all()
+            self._check_reach()
+        except NeurographError:
+            self._give_back()
+            raise
+        self._seed_parameters()
 
     # building ---------------------------------------------------------------------------------
 
@@ -136,6 +148,7 @@ class Network(NetworkVerbs):
         network._take_in(layers, nodes, wired)
         network.inputs, network.outputs = network._ports(inputs), network._ports(outputs)
         network._name_all()
+        network._seed_parameters()
         return network
 
     def _gather(self, inputs: list[Any], outputs: list[Any]) -> None:
@@ -169,6 +182,13 @@ class Network(NetworkVerbs):
         for node in wired:
             self.handmade.anchor(node)
         self._spread_time()
+
+    def _give_back(self) -> None:
+        """Let go of all that was taken in, for the network that is made of it in the next try."""
+        for layer in self.all_layers:
+            layer.network = None
+            layer.outgoing.clear()
+        self.handmade.give_back()
 
     def _spread_time(self) -> None:
         """Give hand-made nodes a time axis where delays or sequences of layers call for one."""
@@ -232,11 +252,13 @@ class Network(NetworkVerbs):
                 layer._name = names.free(f"{layer.root.name}/{part}", taken)
                 taken.add(layer.name)
         self._name_nodes(self.handmade.nodes)
-        unnamed: list[Parameter] = []
         for name, parameter in self.parameters.items():
             parameter.name, parameter.version = name, self.version
-            unnamed.append(parameter)
-        for parameter, generator in zip(unnamed, self.generator.spawn(len(unnamed)), strict=True):
+
+    def _seed_parameters(self) -> None:
+        parameters = list(self.parameters.values())
+        generators = self.generator.spawn(len(parameters))
+        for parameter, generator in zip(parameters, generators, strict=True):
             if parameter.generator is None:
                 parameter.generator = generator
 
