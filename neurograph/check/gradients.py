@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from neurograph.check.comparison import Comparison
 from neurograph.check.report import GradientReport
 from neurograph.check.setting import Setting, checked_network, homes_kept
-from neurograph.check.trees import gradient_check_trees
+from neurograph.check.trees import TreeSide
 from neurograph.errors import OptionError, short, unknown
 from neurograph.graph.network import Network
 from neurograph.graph.trees import takes_trees
@@ -94,16 +94,29 @@ def gradient_check(
         raise unknown("method", method, ["complex", "central"], of="gradient_check")
     if tolerance is not None:
         tolerance = number("gradient_check: tolerance", tolerance, least=0)
-    options = {"training": training, "noise": noise, "initial": initial, "mask": mask}
+    options: dict[str, Any] = {
+        "training": training,
+        "noise": noise,
+        "initial": initial,
+        "mask": mask,
+    }
     if takes_trees(net):
-        given: dict[str, Any] = {
-            "inputs": inputs,
-            "samples": samples,
-            "direction": direction,
-            "seed": seed,
-        }
-        given |= {"method": method, "tolerance": tolerance, **options}
-        return gradient_check_trees(net, x, y, loss, against, given)
+        with homes_kept(net):
+            side = TreeSide(net, x, y, loss)
+            return gradient_check(
+                side.grown,
+                side.values,
+                side.targets,
+                side.losses,
+                against=side.gradients if against in (None, "compiled") else against,
+                inputs=inputs,
+                samples=samples,
+                direction=direction,
+                seed=seed,
+                method=method,
+                tolerance=tolerance,
+                **options,
+            )
     plain = noise is None and initial is None and mask is None
     if against is None:
         against = "compiled" if plain else "explicit"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurograph.check.report import Difference, GradientReport, ParityReport
+from neurograph.check.report import Difference, ParityReport
 from neurograph.check.setting import Setting, homes_kept
 from neurograph.graph.layer import Layer
 from neurograph.graph.network import Network, Port
@@ -78,20 +78,6 @@ def _rows(port: Port, y: Any) -> list[Array]:
     rows = [row for tree in y for row in tree] if port.layer.sequence else list(y)
     arrays = [np.asarray(row) for row in rows]
     return [each.reshape(port.shape) if port.shape == (1,) else each for each in arrays]
-
-
-def gradient_check_trees(
-    net: Network, x: Any, y: Any, loss: Any, against: Any, options: Mapping[str, Any]
-) -> GradientReport:
-    """Check the gradients of a batch of trees; see ``gradient_check``."""
-    from neurograph.check.gradients import gradient_check
-
-    with homes_kept(net):
-        side = TreeSide(net, x, y, loss)
-        checked = side.gradients if against in (None, "compiled") else against
-        return gradient_check(
-            side.grown, side.values, side.targets, side.losses, against=checked, **options
-        )
 
 
 def parity_check_trees(net: Network, x: Any, y: Any, loss: Any, tolerance: float) -> ParityReport:
