@@ -223,8 +223,9 @@ def main():
         for who in found[0]:
             marks = [each[who][0] for each in found]
             seconds = statistics.median(each[who][1] for each in found)
-            spread = statistics.stdev(marks) / math.sqrt(len(marks)) if len(marks) > 1 else math.nan
-            print(f"{name}, {who}: {statistics.mean(marks):.2%} +- {spread:.2%},", end=" ")
+            count = len(marks)
+            spread = f" ± {statistics.stdev(marks) / math.sqrt(count):.2%}" if count > 1 else ""
+            print(f"{name}, {who}: {statistics.mean(marks):.2%}{spread},", end=" ")
             print(f"{seconds:.3f} s of processor a step")
 
 
