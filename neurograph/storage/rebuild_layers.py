@@ -11,10 +11,12 @@ from neurograph.graph.layer import Layer
 from neurograph.graph.tutorial import TutorialLayer
 from neurograph.layer_functions import LayerFunction, make_function
 from neurograph.parameter import Parameter
-from neurograph.storage.rebuild_nodes import read_activation, read_role
+from neurograph.storage.rebuild_nodes import read_activation
 from neurograph.storage.record import Record, pick
 from neurograph.storage.registry import check_numbers
 from neurograph.storage.values import DTYPES, Revived
+
+_ROLES = ("units", "input", "const", "noise")
 
 
 def build_layer(
@@ -37,7 +39,7 @@ def build_layer(
         name=row.text("name"),
         activation=activation or read_activation(row),
         aggregation=aggregation or row.text("aggregation"),
-        role=read_role(row),
+        role=_role(row),
         sequence=row.flag("sequence"),
         steps=row.whole("steps") if "steps" in row else None,
     )
@@ -64,6 +66,13 @@ def link_layer(row: Record, layer: Layer, layers: Sequence[Layer | None]) -> Non
         part = pick(f"{row.what}: its part {name!r}", number, layers)
         if part is not None:
             layer.parts[name] = part
+
+
+def _role(row: Record) -> str:
+    role = row.text("role")
+    if role not in _ROLES:
+        raise FormatError(f"{row.what}: there is no role {role!r}")
+    return role
 
 
 def _own(row: Record, parameters: Sequence[Parameter]) -> dict[str, Parameter]:

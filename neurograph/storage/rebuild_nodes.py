@@ -15,7 +15,6 @@ from neurograph.parameter import Parameter
 from neurograph.storage.record import Record, pick
 from neurograph.storage.values import Revived
 
-_ROLES = ("units", "input", "const", "noise")
 _COLUMNS = ("ups", "downs", "delays", "parameters", "addresses")
 
 
@@ -91,20 +90,6 @@ def _fits(shape: tuple[int, ...], into: tuple[int, ...]) -> bool:
     """Whether an array of the one shape can be broadcast to the other."""
     pairs = zip(shape[::-1], into[::-1], strict=False)
     return len(shape) <= len(into) and all(side in (1, whole) for side, whole in pairs)
-
-
-def read_role(row: Record) -> str:
-    """Return the role of a library layer.
-
-    Raises
-    ------
-    FormatError
-        If there is no such role.
-    """
-    role = row.text("role")
-    if role not in _ROLES:
-        raise FormatError(f"{row.what}: there is no role {role!r}")
-    return role
 
 
 def read_activation(row: Record) -> Activation:
