@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neurograph.compiler.operations.normalization import samples, split, vector
+from neurograph.compiler.operations.normalization import (
+    sample_count,
+    samples,
+    split,
+    taken,
+    vector,
+    wanted_vectors,
+)
 from neurograph.compiler.operations.table import Operation, register, same_type
 from neurograph.compiler.program import Ref, Statement
 
@@ -18,22 +25,17 @@ if TYPE_CHECKING:
 
 def _workspace(e: Emitter, statement: Statement, x: Ref) -> str:
     """Return what runs the statement; those of one shape share it."""
-    lead, shape = e.lead(x), e.shape(x)
-    count = shape[0] if lead == 1 else shape[0] * shape[1]
     return e.top(
         "layer_norm_workspace",
-        f"LayerNormWorkspace({shape[lead:]}, {count}, np.{e.dtype(x)}, team, "
-        f"axes={statement.get('axes')}, epsilon={statement.get('epsilon')!r})",
+        f"LayerNormWorkspace({e.shape(x)[e.lead(x) :]}, {sample_count(e, x)}, "
+        f"np.{e.dtype(x)}, team, axes={statement.get('axes')}, "
+        f"epsilon={statement.get('epsilon')!r})",
     )
 
 
 def _gradient_layer_norm(backward: Backward, statement: Statement) -> None:
     x, gamma, beta, _ = split(statement)
-    wanted = {
-        mark: each
-        for mark, each in (("to_gamma", gamma), ("to_beta", beta))
-        if each is not None and backward.wanted(each)
-    }
+    wanted = wanted_vectors(backward, gamma, beta)
     if not wanted and not backward.wanted(x):
         return
     backward.add(
@@ -57,9 +59,9 @@ def _emit_layer_norm(e: Emitter, statement: Statement) -> None:
 
 def _emit_layer_norm_gradient(e: Emitter, statement: Statement) -> None:
     d, x, *rest = statement.inputs
-    gamma = rest.pop(0) if statement.get("scale") else None
-    d_gamma = rest.pop(0) if statement.get("to_gamma") else None
-    d_beta = rest.pop(0) if statement.get("to_beta") else None
+    gamma, d_gamma, d_beta = (
+        taken(rest, statement, mark) for mark in ("scale", "to_gamma", "to_beta")
+    )
     add = ", accumulate=True" if statement.accumulate else ""
     e.line(
         f"layer_norm_gradient({samples(e, x)}, {vector(e, gamma)}, {samples(e, d)}, "

@@ -6,6 +6,7 @@ The operands after x are those of gamma and beta that exist, in this order, then
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from neurograph.compiler.operations.table import Operation, register, same_type
@@ -19,9 +20,21 @@ if TYPE_CHECKING:
 def split(statement: Statement) -> tuple[Ref, Ref | None, Ref | None, list[Ref]]:
     """Return x, gamma, beta and the moving statistics of a statement."""
     x, *rest = statement.inputs
-    gamma = rest.pop(0) if statement.get("scale") else None
-    beta = rest.pop(0) if statement.get("center") else None
-    return x, gamma, beta, rest
+    return x, taken(rest, statement, "scale"), taken(rest, statement, "center"), rest
+
+
+def taken(rest: list[Ref], statement: Statement, mark: str) -> Ref | None:
+    """Take the next operand off a list if the statement is marked to have it."""
+    return rest.pop(0) if statement.get(mark) else None
+
+
+def wanted_vectors(backward: Backward, gamma: Ref | None, beta: Ref | None) -> dict[str, Ref]:
+    """Return those of gamma and beta whose gradients are asked for, by the mark that says so."""
+    return {
+        mark: each
+        for mark, each in (("to_gamma", gamma), ("to_beta", beta))
+        if each is not None and backward.wanted(each)
+    }
 
 
 def vector(e: Emitter, ref: Ref | None) -> str:
@@ -31,23 +44,22 @@ def vector(e: Emitter, ref: Ref | None) -> str:
 
 def samples(e: Emitter, ref: Ref) -> str:
     """Return an operand with all leading axes in one."""
-    lead = e.lead(ref)
-    if lead == 1:
+    if e.lead(ref) == 1:
         return e.name(ref)
-    shape = e.shape(ref)
-    count = shape[0] * shape[1]
-    nodes = ", ".join(map(str, shape[lead:]))
-    return e.alias(ref, "samples", f"{ref.name}.reshape({count}, {nodes})")
+    nodes = ", ".join(map(str, e.shape(ref)[e.lead(ref) :]))
+    return e.alias(ref, "samples", f"{ref.name}.reshape({sample_count(e, ref)}, {nodes})")
+
+
+def sample_count(e: Emitter, ref: Ref) -> int:
+    """Return how many samples an operand has, with all leading axes in one."""
+    return math.prod(e.shape(ref)[: e.lead(ref)])
 
 
 def _workspace(e: Emitter, statement: Statement, x: Ref) -> str:
-    lead = e.lead(x)
-    shape = e.shape(x)
-    count = shape[0] if lead == 1 else shape[0] * shape[1]
     return e.top(
         f"{statement.get('name')}_workspace",
-        f"BatchNormWorkspace({shape[lead:]}, {count}, np.{e.dtype(x)}, team, "
-        f"epsilon={statement.get('epsilon')!r})",
+        f"BatchNormWorkspace({e.shape(x)[e.lead(x) :]}, {sample_count(e, x)}, "
+        f"np.{e.dtype(x)}, team, epsilon={statement.get('epsilon')!r})",
         own=True,
     )
 
@@ -57,23 +69,17 @@ def _workspace(e: Emitter, statement: Statement, x: Ref) -> str:
 
 def _gradient_normalize(backward: Backward, statement: Statement) -> None:
     x, gamma, beta, _ = split(statement)
-    kept = [each for each in (gamma, beta) if each is not None]
-    if not any(backward.wanted(each) for each in (x, *kept)):
+    wanted = wanted_vectors(backward, gamma, beta)
+    if not wanted and not backward.wanted(x):
         return
-    wanted = [each for each in kept if backward.wanted(each)]
-    outs = [backward.of(each) for each in wanted]
     inputs = [backward.of(statement.out), x, *([gamma] if gamma is not None else [])]
     inputs += [statement.out] if statement.get("relu") else []
-    marks = {
-        "to_gamma": int(gamma is not None and backward.wanted(gamma)),
-        "to_beta": int(beta is not None and backward.wanted(beta)),
-    }
     backward.add(
         "normalize_gradient",
         backward.of(x),
         *inputs,
-        *outs,
-        given=dict(statement.attributes) | marks,
+        *map(backward.of, wanted.values()),
+        given=dict(statement.attributes) | dict.fromkeys(wanted, 1),
     )
 
 
@@ -89,10 +95,9 @@ def _emit_normalize(e: Emitter, statement: Statement) -> None:
 
 def _emit_normalize_gradient(e: Emitter, statement: Statement) -> None:
     d, x, *rest = statement.inputs
-    gamma = rest.pop(0) if statement.get("scale") else None
-    out = rest.pop(0) if statement.get("relu") else None
-    d_gamma = rest.pop(0) if statement.get("to_gamma") else None
-    d_beta = rest.pop(0) if statement.get("to_beta") else None
+    gamma, out, d_gamma, d_beta = (
+        taken(rest, statement, mark) for mark in ("scale", "relu", "to_gamma", "to_beta")
+    )
     workspace = _workspace(e, statement, x)
     shown = "None" if out is None else samples(e, out)
     add = ", accumulate=True" if statement.accumulate else ""
@@ -138,7 +143,7 @@ def _gradient_rescale(backward: Backward, statement: Statement) -> None:
 
 def _emit_rescale_gradient(e: Emitter, statement: Statement) -> None:
     d, variance, *rest = statement.inputs
-    gamma = rest.pop(0) if statement.get("scale") else None
+    gamma = taken(rest, statement, "scale")
     s, shape, source = _factors(e, statement, gamma, variance), e.shape(d), e.name(d)
     if rest:
         positive, t = e.mask(shape), e.scratch(shape)
