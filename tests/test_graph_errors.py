@@ -491,3 +491,16 @@ def test_layers_that_a_network_refused_make_another_with_its_seed():
     other = ng.Network(inputs=x, outputs=end, seed=6)
     assert net.predict([1, 2, 3]).tolist() == other.predict([1, 2, 3]).tolist()
     assert ng.parity_check(net, [1, 2, 3], [1, 0]).ok
+
+
+def test_connection_to_a_node_whose_name_is_taken_leaves_the_network_as_it_is():
+    x, y, other = ng.InputNode("x"), ng.Node("tanh", name="y"), ng.Node("tanh", name="y")
+    ng.Connection(x, y, 0.5)
+    net = ng.Network(inputs=[x], outputs=[y])
+    before = str(net)
+    with pytest.raises(ng.GraphError, match="two nodes are called 'y'"):
+        ng.Connection(x, other, 0.3)
+    assert (str(net), len(x.downstream), len(other.upstream)) == (before, 1, 0)
+    other.name = "z"
+    ng.Connection(x, other, 0.3)
+    assert net.node("z") is other

@@ -30,8 +30,7 @@ def free_node_name(node: Node, name: str) -> str:
             f"node {node.label!r} cannot be called {name!r}: another node of network "
             f"{network.name!r} has that name"
         )
-    if network._named.get(node.name) is node:  # not so where building the network failed
-        del network._named[node.name]
+    del network._named[node.name]
     network._named[name] = node
     network.version.number += 1
     return name

@@ -263,11 +263,13 @@ class Network(NetworkVerbs):
                 parameter.generator = generator
 
     def _name_nodes(self, nodes: Sequence[Node]) -> None:
+        given: dict[str, Node] = {}
         for node in nodes:
             if node.name:
-                if node.name in self._named:
+                if node.name in self._named or node.name in given:
                     raise GraphError(f"two nodes are called {node.name!r}; give one another name")
-                self._named[node.name] = node
+                given[node.name] = node
+        self._named |= given
         for node in nodes:
             if not node.name:
                 kind = {InputNode: "in", ConstNode: "const"}.get(type(node), "node")
@@ -484,6 +486,7 @@ class Network(NetworkVerbs):
         """Take in a hand-made connection of which at least one end belongs to this network."""
         ends = (connection.upstream_node, connection.downstream_node)
         new = [n for n in collect(ends) if n._layer is None or n._layer.kind == "node"]
+        self._name_nodes(new)
         if new and not self.handmade.nodes:
             self.handmade.group.name = Names().free(
                 "nodes", {each.name for each in self.all_layers}
@@ -494,7 +497,6 @@ class Network(NetworkVerbs):
         self.handmade.add_nodes(new)
         for node in ends:
             self.handmade.anchor(node)
-        self._name_nodes(new)
         self.handmade.changed()
 
     def connect(

@@ -252,7 +252,12 @@ class Node:
         node._upstream.append(connection)
         network = here or there
         if network is not None:
-            network.adopt(connection)
+            try:
+                network.adopt(connection)
+            except GraphError:
+                self.forget(connection)
+                node.forget(connection)
+                raise
 
     def forget(self, connection: Connection) -> None:
         """Take a hand-made connection off this node's lists."""
