@@ -16,7 +16,7 @@ PACKAGE = ROOT / "neurograph"
 
 # each room, and the rooms below it that it may import from (itself always)
 GROUND = {"errors", "lines", "options", "functions", "layer_functions", "parameter",
-          "initializers", "regularizers", "noise", "samples"}  # fmt: skip
+          "initializers", "regularizers", "noise", "samples", "words"}  # fmt: skip
 GRAPH = GROUND | {"graph", "kernels"}
 MIDDLE = GRAPH | {"interpret", "layers", "compiler"}
 TRAIN = MIDDLE | {"train", "storage"}

@@ -15,6 +15,7 @@ from neurograph.graph.node import Node
 from neurograph.inspect.reading import Reading
 from neurograph.inspect.writing import number
 from neurograph.train.model import Model
+from neurograph.words import count
 
 WHOLE = "all connections that share the weight, at all steps"
 
@@ -73,8 +74,7 @@ def show_node(node: Node, top: int, ran: bool) -> None:
     up, down = list(node.upstream), list(node.downstream)
     kind = node.layer.activation_name if node.layer.function else node.activation.name
     how = f"{kind} of {node.aggregation}" if node.takes_connections else "given from outside"
-    plural = "" if len(up) == 1 else "s"
-    print(f"{node.label}: {how}, {len(up):,} connection{plural} in, {len(down):,} out")
+    print(f"{node.label}: {how}, {count(len(up), 'connection')} in, {len(down):,} out")
     reading = Reading.of(node, 0, -1) if ran else None
     if reading is not None:
         values = {what: reading.value(node, what) for what in ("net", "output", "delta")}

@@ -30,6 +30,7 @@ from neurograph.graph.tutorial import TutorialLayer
 from neurograph.graph.verbs import NetworkVerbs
 from neurograph.options import random_generator, text
 from neurograph.parameter import Parameter, Version
+from neurograph.words import count
 
 Recipe = Callable[[Layer], Layer]
 _ARROW = re.compile(r"\s*->\s*")
@@ -281,14 +282,14 @@ class Network(NetworkVerbs):
         from scipy.sparse.csgraph import breadth_first_order
 
         self.stages()
-        arcs, count = self.arcs()
+        arcs, units = self.arcs()
         given = np.array([unit for port in self.inputs for unit in self._units(port)], np.int64)
-        sources = np.concatenate([arcs.sources, np.full_like(given, count)])  # one root above all
+        sources = np.concatenate([arcs.sources, np.full_like(given, units)])  # one root above all
         targets = np.concatenate([arcs.targets, given])
-        shape = (count + 1, count + 1)
+        shape = (units + 1, units + 1)
         graph = coo_array((np.ones(len(sources), np.int8), (sources, targets)), shape=shape)
-        reached = np.zeros(count + 1, dtype=bool)
-        reached[breadth_first_order(graph.tocsr(), count, return_predecessors=False)] = True
+        reached = np.zeros(units + 1, dtype=bool)
+        reached[breadth_first_order(graph.tocsr(), units, return_predecessors=False)] = True
         for port in self.outputs:
             missed = [unit for unit in self._units(port) if not reached[unit]]
             if missed:
@@ -585,17 +586,13 @@ class Network(NetworkVerbs):
         weighted = sum(1 for layer in self.all_layers if layer.parameters)
         parameters = sum(parameter.size for parameter in self.parameters.values())
         made = len(self.handmade.nodes)
-        told = [f"{_count(weighted, 'layer')} with weights"] if weighted else []
-        told += [_count(made, "hand-made node")] if made else []
-        told += [_count(len(self.connections), "connection"), _count(parameters, "parameter")]
+        told = [f"{count(weighted, 'layer')} with weights"] if weighted else []
+        told += [count(made, "hand-made node")] if made else []
+        told += [count(len(self.connections), "connection"), count(parameters, "parameter")]
         return f"{self.name}: {ends[0]} -> {ends[1]}, {', '.join(told)}"
 
     def __repr__(self) -> str:
         return f"<Network {self}>"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _at(nodes: Any, place: int | tuple[int, ...], name: str) -> Node:

@@ -14,6 +14,7 @@ from neurograph.graph.trees import goes_along_trees
 from neurograph.inspect.reading import Reading, extent
 from neurograph.inspect.writing import number
 from neurograph.options import whole
+from neurograph.words import count
 
 _COMBINED = {
     "sum": "net = the sum of weight * output over",
@@ -144,7 +145,7 @@ def _forward(node: Node, reading: Reading, limit: int) -> str:
     elif node.aggregation == "mean":
         total = sum(products)
         terms.append(Term(f"their sum {number(total)}, divided by {len(signals)}", result=None))
-    lines = ["forward", f"  {_COMBINED[node.aggregation]} {_connections(len(signals))}"]
+    lines = ["forward", f"  {_COMBINED[node.aggregation]} {count(len(signals), 'connection')}"]
     lines += _rows(terms, limit, "net", net, node.aggregation == "sum")
     function = node.layer.function
     if function is None:
@@ -214,8 +215,8 @@ def _sent_back(terms: list[Term], limit: int, returned: float, partials: str) ->
     if all(term.factor is None for term in terms):
         source = ", from the loss itself" if terms else ""
         return ["backward", f"  {total} = {number(returned)}{source}"]
-    count = _connections(sum(term.factor is not None for term in terms))
-    head = f"  {total} = the sum of weight * downstream delta{partials} over {count}"
+    many = count(sum(term.factor is not None for term in terms), "connection")
+    head = f"  {total} = the sum of weight * downstream delta{partials} over {many}"
     return ["backward", head, *_rows(terms, limit, total, returned, True)]
 
 
@@ -296,7 +297,3 @@ def _aligned(terms: Sequence[Term]) -> list[str]:
         f"{number(term.value):<{values}}"
         for term in terms
     ]
-
-
-def _connections(count: int) -> str:
-    return f"{count:,} connection{'' if count == 1 else 's'}"

@@ -21,11 +21,11 @@ from neurograph.render.options import Options, read_options
 from neurograph.render.painter import Painter
 from neurograph.render.picture import Picture
 from neurograph.render.scene import Scene
-from neurograph.render.style import count
 from neurograph.render.wires import Strengths, add_wires
 from neurograph.storage.atomic import StrPath, atomic_write
 from neurograph.storage.figures import needed, picture_format
 from neurograph.train.probe import Probe
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

@@ -13,7 +13,8 @@ from neurograph.errors import unknown
 from neurograph.graph.layer import Layer
 from neurograph.graph.temporal import FoldConnections
 from neurograph.layers.recipe import kind_of
-from neurograph.render.style import KIND_FILLS, count
+from neurograph.render.style import KIND_FILLS
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

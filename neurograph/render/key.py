@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from neurograph.render.options import Options
 from neurograph.render.scene import Scene, late
-from neurograph.render.style import FAINT, INK, NEUTRAL, Hues, count, markup, short, signed_colour
+from neurograph.render.style import FAINT, INK, NEUTRAL, Hues, markup, short, signed_colour
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

@@ -12,7 +12,8 @@ from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
 from neurograph.render.scene import late
-from neurograph.render.style import BELOW, FAINT, INK, clip, count, markup, text_width
+from neurograph.render.style import BELOW, FAINT, INK, clip, markup, text_width
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

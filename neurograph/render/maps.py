@@ -13,9 +13,10 @@ from neurograph.graph.layer import ZEROS, Layer
 from neurograph.options import whole
 from neurograph.parameter import Parameter
 from neurograph.render.fill import lead_of
-from neurograph.render.style import INK, WEIGHT_HUES, clip_path, count, short
+from neurograph.render.style import INK, WEIGHT_HUES, clip_path, short
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import needed, new_figure, write_figure
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

@@ -15,9 +15,10 @@ from neurograph.render.flow import Flow
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.style import BELOW, FAINT, INK, clip, count, luminance, markup, mix
+from neurograph.render.style import BELOW, FAINT, INK, clip, luminance, markup, mix
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.weights import named_parameters
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

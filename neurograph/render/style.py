@@ -77,15 +77,6 @@ def short(value: float, digits: int = 3) -> str:
     return text.replace("-", "−") if value else "0"
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun.
-
-    >>> count(1, "connection"), count(26506, "connection")
-    ('1 connection', '26,506 connections')
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def letter_width(letter: str) -> float:
     """Return the width of a letter of the sans-serif font in units of its size, about."""
     if unicodedata.east_asian_width(letter) in "WF":

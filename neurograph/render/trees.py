@@ -16,20 +16,11 @@ from neurograph.render.fill import hues_of, signs_of, value_cell
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.style import (
-    FAINT,
-    INK,
-    Hues,
-    clip,
-    count,
-    markup,
-    short,
-    signed_colour,
-    text_width,
-)
+from neurograph.render.style import FAINT, INK, Hues, clip, markup, short, signed_colour, text_width
 from neurograph.samples import number_array
 from neurograph.storage.atomic import StrPath
 from neurograph.storage.figures import picture_format
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network

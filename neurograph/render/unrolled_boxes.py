@@ -17,14 +17,8 @@ from neurograph.render.fill import hues_of, signs_of, value_cell
 from neurograph.render.key import title_of
 from neurograph.render.options import Options
 from neurograph.render.picture import Picture, words
-from neurograph.render.style import (
-    FAINT,
-    INK,
-    clip,
-    count,
-    markup,
-    text_width,
-)
+from neurograph.render.style import FAINT, INK, clip, markup, text_width
+from neurograph.words import count
 
 if TYPE_CHECKING:
     from neurograph.graph.network import Network
