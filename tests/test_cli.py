@@ -129,6 +129,21 @@ def test_network_from_a_file(said, tmp_path, monkeypatch):
     assert "did you mean 'small'" in err
 
 
+@pytest.mark.parametrize("words", [("evaluate",), ("inspect", "dense[0]")])
+def test_the_function_of_a_file_is_called_once(said, tmp_path, words):
+    calls = tmp_path / "calls"
+    (tmp_path / "mine.py").write_text(
+        "import neurograph as ng\n"
+        "def small():\n"
+        f"    with open({str(calls)!r}, 'a') as file:\n"
+        "        file.write('called ')\n"
+        "    return ng.Network([ng.Input((4,)), ng.Dense(3, activation='softmax')], seed=0)\n"
+    )
+    command, *rest = words
+    assert said(command, f"{tmp_path / 'mine.py'}:small", *rest, "--data", "iris")[0] == 0
+    assert calls.read_text() == "called "
+
+
 def test_evaluate_gives_what_training_gave(said, run_folder):
     status, out, _ = said("evaluate", run_folder)
     last = (run_folder / "history.csv").read_text().splitlines()[-1].split(",")

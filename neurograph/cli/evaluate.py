@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from neurograph.cli.data import add_data, data_of, fitted, loss_for, metrics_for, needed
-from neurograph.cli.networks import add_network, loaded, network_of, warn_if_new
+from neurograph.cli.networks import add_network, loaded, network_in, warn_if_new
 from neurograph.cli.runs import read_settings
 from neurograph.train.model import Model
 
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     raw = needed(data_of(arguments, read_settings(spec)), spec)
     found = loaded(spec, raw)
     if not isinstance(found, Model):
-        network = network_of(spec, raw)
+        network = network_in(found, spec)
         found = Model(network, loss=loss_for(raw, network), metrics=metrics_for(raw))
     data = fitted(raw, found.network)
     x, y = data.test if arguments.part == "test" else data.train

@@ -87,17 +87,21 @@ def warn_if_new(spec: str) -> None:
 
 def network_of(spec: str, data: Dataset | None = None, seed: int | None = None) -> Network:
     """Return the network that a SPEC names."""
-    found = loaded(spec, data, seed)
+    return network_in(loaded(spec, data, seed), spec)
+
+
+def network_in(found: Any, spec: str) -> Network:
+    """Return the network that was loaded for a SPEC, or the one of a model."""
     network = found if isinstance(found, Network) else getattr(found, "network", None)
     if not isinstance(network, Network):
         raise FormatError(f"{spec}: it gave {type(found).__name__}, expected a network")
     return network
 
 
-def model_of(spec: str, **options: Any) -> Model:
-    """Return the model that a SPEC names; a network alone is compiled with the options."""
+def model_of(spec: str) -> Model:
+    """Return the model that a SPEC names; a network alone is compiled."""
     found = loaded(spec)
-    return found if isinstance(found, Model) else Model(network_of(spec), **options)
+    return found if isinstance(found, Model) else Model(network_in(found, spec))
 
 
 def _options(name: str, data: Dataset | None) -> dict[str, Any]:
