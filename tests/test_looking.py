@@ -143,6 +143,22 @@ def test_what_cannot_be_traced_is_refused_in_one_sentence():
         net.trace([1.0, 2.0], format="latx")
 
 
+def test_inputs_and_labels_go_by_name_as_in_a_prediction():
+    left, right = ng.Input((2,), name="left"), ng.Input((1,), name="right")
+    h = ng.Dense(2, "tanh", name="h")(ng.Concatenate()([left, right]))
+    ends = [ng.Dense(1, name=name)(h) for name in ("one", "two")]
+    net = ng.Network(inputs=[left, right], outputs=ends, seed=0)
+    x, y = [[0.5, -1.0], [2.0]], [[1.0], [0.0]]
+    named_x = {"right": x[1], "left": x[0]}
+    assert net.trace(named_x, {"two": y[1], "one": y[0]}) == net.trace(x, y)
+    for found, wanted in zip(net.saliency(named_x, 0), net.saliency(x, 0), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    single = ng.Network([2, 1], seed=0)
+    assert single.trace(x[0], {"layer_1": y[0]}) == single.trace(x[0], y[0])
+    with pytest.raises(ng.ShapeError, match="give a list of 2 arrays, for 'left', 'right'"):
+        net.saliency(x[0][0])
+
+
 def numeric(net, x, pick, h=1e-6):
     """Return the slopes of the picked outputs by central differences."""
     model, found = net.compile(dtype="float64"), np.zeros_like(x)

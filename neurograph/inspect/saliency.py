@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from neurograph.errors import GraphError, OptionError
 from neurograph.graph.network import Network, Port
 from neurograph.graph.node import Node
+from neurograph.graph.ports import array_of_each
 from neurograph.graph.trees import goes_along_trees
 
 Array = NDArray[Any]
@@ -26,7 +27,7 @@ def saliency(network: Network, x: Any, output: Any = None) -> Any:
     ----------
     network : Network
     x : array-like, (samples, [steps,] \*shape), or a list of them for several inputs
-        One sample may come without its axis.
+        A mapping by the names of the inputs will do too. One sample may come without its axis.
     output : int, Node or None
         Which node of the first output: its number, or itself. None: for each sample the one with
         the largest value. For sequences it is taken at the last step.
@@ -63,7 +64,7 @@ def saliency(network: Network, x: Any, output: Any = None) -> Any:
                 f"saliency: input {port.name!r} takes indices, which have no slope; look at "
                 f"the deltas of the embedding after model.inspect(x, y)"
             )
-    given = list(x) if len(network.inputs) > 1 else [x]
+    given = array_of_each(network, "input", x, "saliency: x")
     single = _is_single(network.inputs[0], given[0])
     given = [np.asarray(each)[None] if single else np.asarray(each) for each in given]
     found = _slopes(network, given, output)

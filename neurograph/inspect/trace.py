@@ -13,6 +13,7 @@ from neurograph.errors import DataError, GraphError, unknown
 from neurograph.graph.connection import Connection
 from neurograph.graph.network import Network
 from neurograph.graph.node import Node
+from neurograph.graph.ports import array_of_each
 from neurograph.graph.states import stateful_layers
 from neurograph.inspect.reading import Reading, extent
 from neurograph.inspect.writing import FORMATS, Writing
@@ -178,7 +179,7 @@ class Tracing:
 
     def _errors(self, y: Any) -> dict[tuple[int, int | None], list[tuple[float, float]]]:
         """Return labels and output of every output node at every step: one for each output."""
-        labels = list(y) if len(self.network.outputs) > 1 else [y]
+        labels = array_of_each(self.network, "output", y, "trace: y")
         found: dict[tuple[int, int | None], list[tuple[float, float]]] = {}
         for port, label in zip(self.network.outputs, labels, strict=True):
             outputs, nodes = np.asarray(taken(port, "output")), self._nodes(port)
