@@ -79,16 +79,11 @@ class Box:
     @property
     def shape(self) -> str:
         """The shape of its output, the time axis first where there is one."""
-        sizes = [self.shape_of_step] if self.layer.members is None else []
+        sizes = [*map(str, self.output.shape)] if self.layer.members is None else []
         if self.output.sequence:
             steps = self.output.steps
             sizes.insert(0, self.axis if steps is None else str(steps))
-        return " × ".join(filter(None, sizes))
-
-    @property
-    def shape_of_step(self) -> str:
-        """The shape of its output without the axis of time."""
-        return " × ".join(map(str, self.output.shape))
+        return " × ".join(sizes)
 
     @property
     def manner(self) -> str:
