@@ -125,13 +125,11 @@ def _numbers(file: str, model: Model, settings: Settings | None) -> Any:
 
 
 def _check_rows(rows: Any, shape: tuple[int, ...], file: str) -> None:
-    if rows.size % math.prod(shape) or math.prod(rows.shape[1:]) not in (
-        1 if rows.ndim == 1 else math.prod(shape),
-        math.prod(shape),
-    ):
+    size = math.prod(shape)
+    if rows.size % size or (rows.ndim != 1 and math.prod(rows.shape[1:]) != size):
         raise ShapeError(
-            f"{file}: it holds an array of shape {rows.shape}, the network takes rows of "
-            f"{math.prod(shape)} numbers"
+            f"{file}: it holds an array of shape {rows.shape}, the network takes rows of {size} "
+            f"numbers"
         )
 
 
