@@ -48,8 +48,9 @@ class Seen:
         """Take the arrays that the next batches will be in."""
         losses = [each for each in statements(plan.program.backward) if each.op == "loss"]
         name = losses[self.place].inputs[1].name
-        output, target = outputs[self.place], plan.batch_first(name)
+        output, target = outputs[self.place], plan.arrays[name]
         mask = plan.masks[self.place]
+        target = target if plan.lead[name] == 1 else target.swapaxes(0, 1)
         if output.shape[1:] != self._outputs.shape[1:] or first:
             self.flush()
             rows = ROOM // max(1, math.prod(output.shape[1:])) if self._gathers else 0
